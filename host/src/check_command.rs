@@ -13,7 +13,10 @@ use crate::{
     run_directory::{CONFIG, RESULTS},
     verify::{self, Recorded},
 };
-use progtune_engine::{Error, Result, model::Kernels};
+use progtune_engine::{
+    Error, Result,
+    model::{Kernels, Precision},
+};
 use progtune_process::{
     files::{
         bounded::{LARGEST_TEXT, read_text},
@@ -192,6 +195,12 @@ fn logits_now(config: &CheckConfig, recorded: Option<&Recorded>) -> Result<Optio
         } else {
             Kernels::Composed
         };
+        let is_bf16 = recorded.precision == Precision::Bf16.resolved();
+        inference.machine.precision = if is_bf16 {
+            Precision::Bf16
+        } else {
+            Precision::F32
+        };
     }
     let base = inference.models.model.clone();
     let fetcher = Fetcher::new(&inference.hub);
@@ -214,8 +223,9 @@ fn logits_now(config: &CheckConfig, recorded: Option<&Recorded>) -> Result<Optio
         Ok(Some(Recorded {
             progtune: env!("CARGO_PKG_VERSION").into(),
             device: machine.device.to_string(),
-            simd: simd_name().into(),
+            simd: simd_name(machine.precision).into(),
             is_fused: machine.is_fused(),
+            precision: machine.precision.resolved().into(),
             probes: recorded.probes.clone(),
             logits: verify::logits(model, &batch)?,
         }))

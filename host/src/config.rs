@@ -90,7 +90,7 @@ pub(crate) mod flags {
         inputs::MODEL,
         inspect::FILES,
         layers::CONFIG,
-        machine::{DEVICE, KERNELS, THREADS},
+        machine::{DEVICE, KERNELS, PRECISION, THREADS},
         merge::{DTYPE, HEAD_TASK, MERGED},
         predict::{
             CONTEXT, INPUT, KEEP_COLUMNS, OUTPUT_FORMAT, PREDICTIONS, QUESTION, TEXT, TEXT_PAIR,
@@ -368,6 +368,7 @@ pub(crate) const MACHINE: List = &[
     &PREFIX_CACHE_DTYPE,
     &THREADS,
     &DEVICE,
+    &PRECISION,
     &KERNELS,
     &TOKEN_CACHE,
 ];

@@ -3,6 +3,7 @@
 //! commands. The declarations yield the clap command, the bottom layer of the configuration and the
 //! environment variables. They also yield the help, `config.toml` and the shells' completions.
 
+use progtune_kernels::simd;
 use progtune_plugin_api::names::did_you_mean;
 use std::fmt;
 
@@ -331,15 +332,16 @@ pub(crate) fn flag_of(name: &str) -> String {
 pub(crate) const VARIABLE_PREFIX: &str = "PROGTUNE_";
 
 /// The variables with that prefix that are not keys. They name the configuration file (as
-/// `--config` does), the plugin search path, the log filter, the caches' directory and the size of
-/// kept tokens. The last ones are for tests and developer tools: shared data, the real MiniLM, a
-/// Python, and failures of the file system.
+/// `--config` does), the plugin search path, the log filter, the caches' directory, the size of
+/// kept tokens and the instruction set. The last ones are for tests and developer tools: shared
+/// data, the real MiniLM, a Python, and failures of the file system.
 pub const OTHER_VARIABLES: &[&str] = &[
     "PROGTUNE_CONFIG",
     "PROGTUNE_PLUGIN_PATH",
     "PROGTUNE_LOG",
     "PROGTUNE_CACHE_DIR",
     "PROGTUNE_CACHE_SIZE",
+    simd::VARIABLE,
     "PROGTUNE_SHARED",
     "PROGTUNE_MINILM",
     "PROGTUNE_PYTHON",

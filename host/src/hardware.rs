@@ -2,15 +2,19 @@
 //! `run_record`; `verify` takes the instruction set.
 
 use crate::config::MachineConfig;
-use progtune_kernels::simd::{Level, level};
+use progtune_engine::model::Precision;
+use progtune_kernels::{
+    gemm::Operands,
+    simd::{Level, level},
+};
 use serde_json::{Value, json};
 
-/// The name of the instruction set that the kernels use here.
-pub(crate) fn simd_name() -> &'static str {
-    match level() {
-        Level::Portable => "portable",
-        Level::Avx2 => "avx2",
-        Level::Avx512 => "avx512",
+/// The name of the instruction set that the kernels use here for products of this precision. The
+/// numbers of f32 do not depend on whether the processor has BF16.
+pub(crate) fn simd_name(precision: Precision) -> &'static str {
+    match (precision.operands(), level()) {
+        (Operands::F32, Level::Avx512Bf16) => Level::Avx512.name(),
+        (_, level) => level.name(),
     }
 }
 
@@ -21,13 +25,13 @@ pub(crate) fn to_json(machine: &MachineConfig) -> Value {
         "processor": processor(),
         "architecture": std::env::consts::ARCH,
         "system": std::env::consts::OS,
-        "simd": simd_name(),
+        "simd": simd_name(machine.precision),
         "cores": cores,
         "threads": machine.threads.unwrap_or(cores),
         "memory_bytes": memory_bytes(),
         "device": machine.device.to_string(),
         "kernels": if machine.is_fused() { "fused" } else { "composed" },
-        "precision": "f32",
+        "precision": machine.precision.resolved(),
     })
 }
 

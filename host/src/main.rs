@@ -19,6 +19,7 @@ use progtune_engine::{
     plugin::{self, EntryKind, PluginFault},
 };
 use progtune_hub::keep_secrets;
+use progtune_kernels::simd;
 use progtune_pipeline::token_cache;
 use progtune_process::{
     interrupt, logging,
@@ -90,6 +91,7 @@ fn run(invocation: &Invocation, started: Instant) -> Result<()> {
     terminal::set_up(show::resolve(arguments, &sources)?);
     logging::start(verbosity(arguments));
     token_cache::set_up()?;
+    simd::check_variable().map_err(Error::Usage)?;
     if matches!(invocation.command, Command::Evaluate | Command::Predict) {
         for flag in without_effect(arguments) {
             note(&format!(

@@ -18,7 +18,7 @@ use progtune_engine::{
     export::save_checkpoint,
     merge::merge,
     model::{
-        Device, Kernels, Model, ModelConfig,
+        Device, Kernels, Model, ModelConfig, Precision,
         weights::{self, HeadPolicy},
     },
     plugin,
@@ -123,6 +123,7 @@ fn verified(merged: Model, config: &MergeConfig) -> Result<()> {
             threads: config.threads,
             device: Device::Cpu,
             kernels: Kernels::Auto,
+            precision: Precision::F32,
         },
     };
     let verified = verify::verify(&config.output, &expected, &loading);

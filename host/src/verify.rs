@@ -357,8 +357,9 @@ pub fn verify(
             recorded: Recorded {
                 progtune: env!("CARGO_PKG_VERSION").into(),
                 device: machine.device.to_string(),
-                simd: simd_name().into(),
+                simd: simd_name(machine.precision).into(),
                 is_fused: machine.is_fused(),
+                precision: machine.precision.resolved().into(),
                 probes: expected.probes.clone(),
                 logits,
             },

@@ -1,6 +1,7 @@
 //! Shared parts of the integration tests: paths, the built binary, fixtures.
 
 pub mod command_line;
+pub mod cuda_on_cpu;
 pub mod hostile_input;
 pub mod hub_server;
 pub mod messages;

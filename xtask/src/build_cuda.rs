@@ -1,9 +1,9 @@
 //! `cargo xtask build-cuda`: builds progtune with real CUDA kernels on a machine without a GPU, and
 //! checks what can be checked there. Called by `main`, `dist --cuda` and `.ci/run`.
 //!
-//! The toolkit comes from `tools/fetch_cuda.sh`. CUDA's libraries are replaced by archives that open
-//! them at the first call ([`delay_load`]), so that one program serves machines with and without a
-//! GPU. The build has a target folder of its own, because candle is another one there.
+//! The toolkit comes from `tools/fetch_cuda.sh`. CUDA's libraries are replaced by archives that
+//! open them at the first call ([`delay_load`]), so that one program serves machines with and
+//! without a GPU. The build has a target folder of its own, because candle is another one there.
 
 mod delay_load;
 
@@ -58,8 +58,8 @@ const ALLOWED: [&str; 6] = [
     "ld-linux",
 ];
 
-/// nvcc, except for the ten kernels that multiply quantised matrices (40 CPU seconds and 3 MB each),
-/// which progtune never calls: they become empty functions.
+/// nvcc, except for the ten kernels that multiply quantised matrices (40 CPU seconds and 3 MB
+/// each), which progtune never calls: they become empty functions.
 const NVCC: &str = r#"#!/bin/bash
 # Written by `cargo xtask build-cuda`.
 args=("$@"); last=${args[-1]}

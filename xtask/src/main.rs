@@ -7,6 +7,7 @@ mod bench_peer;
 mod build_cuda;
 mod check_cuda;
 mod check_dist;
+mod check_kernels;
 mod check_peft;
 mod check_tokenizers;
 mod compare_builds;
@@ -62,6 +63,11 @@ const TASKS: &[Task] = &[
         name: "check-dist",
         help: "run the archive of `dist` where the repository is hidden, and print sizes (`check-dist --help`)",
         run: check_dist::run,
+    },
+    Task {
+        name: "check-kernels",
+        help: "compile the CUDA kernels with nvcc, and list registers, shared memory and spills (`check-kernels --help`)",
+        run: check_kernels::run,
     },
     Task {
         name: "check-peft",

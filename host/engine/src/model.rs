@@ -7,7 +7,9 @@
 pub mod description;
 pub mod fingerprint;
 pub mod fused;
+pub(crate) mod gpu;
 pub mod graph;
+pub mod lane;
 pub mod tensor_writer;
 pub mod weights;
 
@@ -26,14 +28,14 @@ pub(crate) mod per_linear;
 pub(crate) mod pytorch_file;
 pub(crate) mod safetensors_file;
 mod scratch;
+mod start;
 pub(crate) mod step;
 pub(crate) mod tensor_file;
 mod tensor_values;
 
 pub use config::{Architecture, ModelConfig};
 pub use depth::Depth;
-pub use device::{Device, Kernels};
-pub use frozen_prefix::Start;
+pub use device::{Device, Kernels, Precision};
 pub use gradients::Gradients;
 pub use loss::LossWeighting;
 pub use parameters::{HostSlice, ParameterId, Parameters};
@@ -41,14 +43,17 @@ pub use per_linear::{LinearSite, PerLinear};
 pub use pytorch_file::PytorchFile;
 pub use safetensors_file::SafetensorsFile;
 pub use scratch::keeps_both_directions;
+pub use start::Start;
 pub use step::{DropoutSite, Step};
 
 use crate::{batch::Batch, error::Result, model::graph::distinct};
 use candle_core::{Tensor, Var};
 use depth::lowest_readers;
 use description::HeadKind;
+use gpu::Gpu;
 use layout::{Block, Layout};
 use pass::{BlockMode, Pass};
+use progtune_kernels::gemm::Operands;
 use progtune_plugin_api::records::Rewrite;
 use scratch::Scratch;
 
@@ -63,6 +68,10 @@ pub struct Model {
     readers: Vec<Depth>,
     fused: bool,
     scratch: Scratch,
+    /// The memory of the head, which is always computed in f32.
+    head_scratch: Scratch,
+    /// The model's part on a device; `None` on the other paths.
+    gpu: Option<Gpu>,
     /// Whether dropout also applies, in training, to frozen blocks, and to the embeddings below
     /// them, as in the paper's code. The embeddings below a trained first block always drop out.
     pub frozen_dropout: bool,
@@ -110,12 +119,39 @@ impl Model {
             parameters,
             layout,
             fused,
-            scratch: Scratch::for_weights(n_packed),
+            scratch: Scratch::for_weights(n_packed, Operands::F32),
+            head_scratch: Scratch::default(),
+            gpu: None,
             frozen_dropout: false,
             recompute: false,
             loss_weighting: LossWeighting::default(),
             not_in_base: Vec::new(),
         })
+    }
+
+    /// Computes on a device from now on, with the kernels of [`gpu`].
+    pub fn set_lane(&mut self, lane: lane::Lane) {
+        self.gpu = Some(Gpu::new(lane));
+    }
+
+    /// Empty gradients for the trainable set, where this model computes.
+    ///
+    /// # Errors
+    /// If a device has no more memory.
+    pub fn gradients(&self) -> Result<Gradients> {
+        match &self.gpu {
+            Some(gpu) => Gradients::on_gpu(&self.parameters, &gpu.lane),
+            None => Ok(Gradients::new(&self.parameters)),
+        }
+    }
+
+    /// Makes the products of the blocks round their operands to bfloat16, or not. Sums,
+    /// activations, parameters and the head stay in f32. The composed path computes in f32 only.
+    pub fn set_operands(&mut self, operands: Operands) {
+        let weights = self.layout.blocks.iter();
+        let weights = weights.flat_map(|block| block.linears.each());
+        let n_packed = weights.map(|(_, layer)| layer.in_dim * layer.out_dim).sum();
+        self.scratch = Scratch::for_weights(n_packed, operands);
     }
 
     /// Whether the head yields logits for every token. Otherwise it yields one row per sequence.
@@ -127,11 +163,16 @@ impl Model {
     /// evaluation.
     pub fn release_buffers(&self) {
         self.scratch.release_buffers();
+        self.head_scratch.release_buffers();
     }
 
     /// Releases all memory except the parameters, when no step follows.
     pub fn release_memory(&self) {
         self.scratch.release();
+        self.head_scratch.release();
+        if let Some(gpu) = &self.gpu {
+            gpu.release();
+        }
     }
 
     /// Logits, without dropout and without a tape: `[S, outputs]`, or `[T, outputs]` from a head
@@ -157,6 +198,9 @@ impl Model {
 
     /// Logits as in [`Model::logits`], computed from known rows.
     pub fn logits_from(&self, batch: &Batch, start: Option<Start>) -> Result<Tensor> {
+        if let Some(gpu) = &self.gpu {
+            return gpu::logits(self, gpu, batch, start);
+        }
         let pass = Pass::new(self, batch, None);
         let depth = Depth::Block(self.layout.blocks.len());
         let (hidden, _, _) = self.encode(&pass, depth, start, self.layout.blocks.len())?;
@@ -193,6 +237,9 @@ impl Model {
         denominator: f64,
         gradients: &mut Gradients,
     ) -> Result<f64> {
+        if let Some(gpu) = &self.gpu {
+            return gpu::train(self, gpu, batch, start, (step, denominator), gradients);
+        }
         let pass = Pass::new(self, batch, Some(step));
         let depth = self.depth();
         let (hidden, mut tapes, embeddings_tape) =
@@ -277,13 +324,29 @@ impl Model {
         Ok(Tensor::from_vec(rows, shape, self.parameters.device())?)
     }
 
+    /// Whether dropout applies to the embeddings, where `depth` is the lowest trained place.
+    fn embeddings_drop_out(&self, depth: Depth) -> bool {
+        // Where every block is trained, no output of a frozen block is cached: dropping out costs
+        // nothing, and the blocks train on the noisy inputs that they get in PyTorch.
+        depth <= Depth::Block(0) || self.frozen_dropout
+    }
+
+    /// The mode of a block, where `depth` is the lowest trained place.
+    fn block_mode(&self, block: &Block, depth: Depth) -> BlockMode {
+        let record = depth <= Depth::Block(block.number);
+        let last = self.layout.blocks.len() - 1;
+        BlockMode {
+            first_only: block.number == last && !self.layout.head.every_token,
+            record,
+            input_gradient: depth < Depth::Block(block.number),
+            dropout: record || self.frozen_dropout,
+        }
+    }
+
     /// The input of the first block, `[T, hidden]`, and its tape if the embeddings are trained.
     fn embed(&self, pass: &Pass<'_>, depth: Depth) -> Result<(Tensor, Option<EmbeddingsTape>)> {
         let record = depth == Depth::Embeddings;
-        // Where every block is trained, no output of a frozen block is cached: dropping out costs
-        // nothing, and the blocks train on the noisy inputs that they get in PyTorch.
-        let no_block_frozen = depth <= Depth::Block(0);
-        let dropout = no_block_frozen || self.frozen_dropout;
+        let dropout = self.embeddings_drop_out(depth);
         let embeddings = &self.layout.embeddings;
         let (x, tape) = if self.fused {
             let (rows, tape) = fused::embeddings_forward(embeddings, pass, record, dropout)?;
@@ -312,15 +375,9 @@ impl Model {
         let mut tapes = Vec::new();
         let last = self.layout.blocks.len() - 1;
         for block in &self.layout.blocks[first..end] {
-            let record = depth <= Depth::Block(block.number);
-            let mode = BlockMode {
-                first_only: block.number == last && !self.layout.head.every_token,
-                record,
-                input_gradient: depth < Depth::Block(block.number),
-                dropout: record || self.frozen_dropout,
-            };
+            let mode = self.block_mode(block, depth);
             // The backward takes the topmost tape first, so keeping it costs no memory at the peak.
-            if record && self.recompute && block.number != last {
+            if mode.record && self.recompute && block.number != last {
                 let tape = Tape::Recompute { x: x.clone(), mode };
                 let without = BlockMode {
                     record: false,

@@ -111,19 +111,20 @@ pub fn step_rows(
         });
 }
 
-struct Constants {
-    decay: f32,
-    beta2: f32,
-    one_minus_beta1: f32,
-    one_minus_beta2: f32,
-    step_size: f32,
-    inverse_sqrt_correction2: f32,
-    eps: f32,
-    scale: f32,
+/// The numbers of an update as the inner loop reads them.
+pub(crate) struct Constants {
+    pub(crate) decay: f32,
+    pub(crate) beta2: f32,
+    pub(crate) one_minus_beta1: f32,
+    pub(crate) one_minus_beta2: f32,
+    pub(crate) step_size: f32,
+    pub(crate) inverse_sqrt_correction2: f32,
+    pub(crate) eps: f32,
+    pub(crate) scale: f32,
 }
 
 impl Constants {
-    fn new(u: &Update) -> Self {
+    pub(crate) fn new(u: &Update) -> Self {
         let correction1 = 1.0 - u.beta1.powi(u.step as i32);
         let correction2 = 1.0 - u.beta2.powi(u.step as i32);
         Self {

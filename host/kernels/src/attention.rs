@@ -36,6 +36,7 @@ mod tile;
 
 use crate::{
     dropout::{Dropout, apply_row},
+    gemm::Operands,
     math::{exp, sum_by},
     simd::simd_fn,
 };
@@ -130,6 +131,16 @@ pub struct Scratch {
     p: Vec<f32>,
     d_p: Vec<f32>,
     dropped: Vec<f32>,
+}
+
+impl Scratch {
+    /// The working memory for products of operands of this form.
+    pub fn of(operands: Operands) -> Self {
+        Self {
+            packed: Packed::of(operands),
+            ..Self::default()
+        }
+    }
 }
 
 /// The first `n` numbers of a buffer that grows as needed.

@@ -67,8 +67,9 @@ fn bits(keys: (u32, u32), channel: u32) -> u32 {
     h ^ (h >> 16)
 }
 
+/// The random numbers below it drop: p·2³².
 #[inline(always)]
-fn threshold(p: f32) -> u32 {
+pub(crate) fn threshold(p: f32) -> u32 {
     (p as f64 * 4_294_967_296.0) as u32
 }
 

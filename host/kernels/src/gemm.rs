@@ -23,13 +23,14 @@
 
 mod micro;
 mod pack;
+mod pairs;
 
 pub(crate) use micro::NR;
 pub use micro::Start;
-pub use pack::{PackedColumns, PackedRows};
+pub use pack::{Operands, PackedColumns, PackedRows};
 
 use crate::simd::{Level, level};
-use micro::{Size, Target, tile};
+use micro::{Size, Target};
 
 /// The number of steps over k per pass. Machines with AVX-512 have second-level caches of a
 /// megabyte and more. There a tile's rows of A stay in the first-level cache, and a panel of B and
@@ -37,7 +38,7 @@ use micro::{Size, Target, tile};
 /// fit into less. The bits are the same, because every number is one chain over k.
 const fn steps_of(level: Level) -> usize {
     match level {
-        Level::Avx512 => 768,
+        Level::Avx512 | Level::Avx512Bf16 => 768,
         _ => 384,
     }
 }
@@ -55,7 +56,12 @@ pub fn multiply(
     start: Start<'_>,
 ) {
     assert_eq!(a.k(), b.k(), "inner dimensions of a product");
-    let (k, level) = (b.k(), level());
+    assert_eq!(a.operands(), b.operands(), "operands of a product");
+    let (k, level) = (b.operands().steps(b.k()), level());
+    let tile = match b.operands() {
+        Operands::F32 => micro::tile,
+        Operands::Bf16 => pairs::tile,
+    };
     let kc = steps_of(level);
     for from in (0..k.max(1)).step_by(kc) {
         let steps = from..(from + kc).min(k);
@@ -95,8 +101,9 @@ pub fn multiply(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{micro::tile, *};
     use crate::{
+        bf16,
         matrix::{Matrix, naive},
         testing::{assert_close, random},
     };
@@ -147,12 +154,45 @@ mod tests {
         }
     }
 
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn products_of_bf16_are_those_of_rounded_numbers(m in 0usize..50, n in 1usize..80, k in 0usize..1700, a_across: bool, b_across: bool, seed in 0u64..100) {
+            let (a, b) = (random(m * k, seed), random(n * k, seed + 1));
+            let rounded = |x: &[f32]| -> Vec<f32> { x.iter().map(|&x| bf16::value(bf16::round(x))).collect() };
+            let (a_rounded, b_rounded) = (rounded(&a), rounded(&b));
+            let left = |a: &'static [f32]| if a_across { Matrix::new(a, k, m).transposed() } else { Matrix::new(a, m, k) };
+            let right = |b: &'static [f32]| if b_across { Matrix::new(b, n, k).transposed() } else { Matrix::new(b, k, n) };
+            let keep = |x: Vec<f32>| -> &'static [f32] { x.leak() };
+            let (mut rows, mut columns) = (PackedRows::of(Operands::Bf16), PackedColumns::of(Operands::Bf16));
+            rows.pack(left(keep(a)));
+            columns.pack(right(keep(b)));
+            let want = naive(left(keep(a_rounded)), right(keep(b_rounded)));
+            let mut c = vec![f32::NAN; m * n];
+            multiply(&mut c, n, &rows, &columns, Start::Zero);
+            assert_close(&c, &want, 2e-4);
+            let mut here = PackedColumns::of(Operands::Bf16);
+            here.pack_here(right(keep(random(n * k, seed + 1))));
+            let mut again = vec![f32::NAN; m * n];
+            multiply(&mut again, n, &rows, &here, Start::Zero);
+            assert_eq!(c, again);
+        }
+    }
+
     #[test]
     fn a_row_has_the_same_bits_in_any_company() {
-        let (a, b) = (random(40 * 500, 1), random(500 * 70, 2));
-        let columns = PackedColumns::new(Matrix::new(&b, 500, 70));
-        let product = |first: usize, rows: usize| {
-            let rows = PackedRows::new(Matrix::new(&a, 40, 500).rows_from(first, rows));
+        for operands in [Operands::F32, Operands::Bf16] {
+            rows_have_the_same_bits(operands);
+        }
+    }
+
+    fn rows_have_the_same_bits(operands: Operands) {
+        let (a, b) = (random(40 * 501, 1), random(501 * 70, 2));
+        let mut columns = PackedColumns::of(operands);
+        columns.pack(Matrix::new(&b, 501, 70));
+        let product = |first: usize, n: usize| {
+            let mut rows = PackedRows::of(operands);
+            rows.pack(Matrix::new(&a, 40, 501).rows_from(first, n));
             let mut c = vec![0f32; rows.rows() * 70];
             multiply(&mut c, 70, &rows, &columns, Start::Zero);
             c

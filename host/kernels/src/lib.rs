@@ -10,14 +10,17 @@
 //! - Gradients *accumulate* into parameter buffers (`+=`) and *overwrite* activation buffers (`=`).
 //! - Inner loops are written once; [`simd`] compiles them for the instruction sets that it can
 //!   detect at run time.
+//! - A `.cu` file beside a kernel is the same operation for CUDA; [`cuda`] says how to launch it.
 //! - `unsafe` is confined to [`gemm`] (its inner loops and packed buffers), [`simd`] (the call into
 //!   a detected instruction set) and [`threads`] (the environment).
 
 pub mod activation;
 pub mod adamw;
 pub mod attention;
+pub mod bf16;
 pub mod binary_cross_entropy;
 pub mod cross_entropy;
+pub mod cuda;
 pub mod dropout;
 pub mod elementwise;
 pub mod embedding;

@@ -87,6 +87,7 @@ pub fn backward_weights(jobs: Vec<WeightGradient<'_>>) {
     }
     tasks.into_par_iter().for_each(|(chunk, d_y, x)| {
         ROWS.with_borrow_mut(|rows| {
+            rows.set_operands(x.operands());
             rows.pack(d_y);
             multiply(chunk, x.columns(), rows, x, Start::Stored);
         });

@@ -17,13 +17,69 @@ pub enum Level {
     Avx2,
     /// AVX-512 F, BW, DQ and VL (x86-64).
     Avx512,
+    /// The same with BF16, which only products of bfloat16 numbers use.
+    Avx512Bf16,
 }
 
-/// The best level of this machine, detected once.
+impl Level {
+    /// The names of the levels, as in [`VARIABLE`].
+    pub const NAMES: [(&'static str, Self); 4] = [
+        ("portable", Self::Portable),
+        ("avx2", Self::Avx2),
+        ("avx512", Self::Avx512),
+        ("avx512bf16", Self::Avx512Bf16),
+    ];
+
+    /// The name.
+    pub fn name(self) -> &'static str {
+        let known = Self::NAMES.iter().find(|(_, level)| *level == self);
+        known.map_or("portable", |(name, _)| name)
+    }
+}
+
+/// The environment variable that limits the level.
+pub const VARIABLE: &str = "PROGTUNE_SIMD";
+
+/// The level that the kernels use, decided once: the best of this machine, or the lower one that
+/// [`VARIABLE`] names.
 pub fn level() -> Level {
     use std::sync::OnceLock;
     static LEVEL: OnceLock<Level> = OnceLock::new();
-    *LEVEL.get_or_init(detect)
+    *LEVEL.get_or_init(|| wanted().unwrap_or_else(|_| detect()))
+}
+
+/// Checks that [`VARIABLE`], if it is set, names a level of this machine.
+///
+/// # Errors
+/// If it does not. The text says which levels there are.
+pub fn check_variable() -> Result<(), String> {
+    wanted()
+        .map(|_| ())
+        .map_err(|what| format!("{VARIABLE}: {what}"))
+}
+
+fn wanted() -> Result<Level, String> {
+    let name = std::env::var(VARIABLE).unwrap_or_default();
+    if name.is_empty() {
+        return Ok(detect());
+    }
+    of_name(&name, detect())
+}
+
+/// The level of this name, which is at most `best`.
+fn of_name(name: &str, best: Level) -> Result<Level, String> {
+    let here: Vec<_> = Level::NAMES
+        .iter()
+        .filter(|(_, level)| *level <= best)
+        .collect();
+    let found = here.iter().find(|(known, _)| *known == name);
+    found.map(|(_, level)| *level).ok_or_else(|| {
+        let names: Vec<&str> = here.iter().map(|(name, _)| *name).collect();
+        format!(
+            "expected one of the instruction sets of this machine ({}), found {name:?}",
+            names.join(", ")
+        )
+    })
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -33,7 +89,9 @@ fn detect() -> Level {
         && is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx512dq")
         && is_x86_feature_detected!("avx512vl");
+    let pairs = is_x86_feature_detected!("avx512bf16");
     match (fma, wide) {
+        (true, true) if pairs => Level::Avx512Bf16,
         (true, true) => Level::Avx512,
         (true, false) => Level::Avx2,
         _ => Level::Portable,
@@ -70,7 +128,9 @@ macro_rules! simd_fn {
                     // SAFETY: the level was detected on this machine, so every enabled feature is
                     // present.
                     #[allow(unsafe_code)]
-                    $crate::simd::Level::Avx512 => return unsafe { avx512($($arg),*) },
+                    $crate::simd::Level::Avx512 | $crate::simd::Level::Avx512Bf16 => {
+                        return unsafe { avx512($($arg),*) };
+                    }
                     // SAFETY: as above.
                     #[allow(unsafe_code)]
                     $crate::simd::Level::Avx2 => return unsafe { avx2($($arg),*) },
@@ -85,8 +145,22 @@ pub(crate) use simd_fn;
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
     fn detection_is_stable() {
-        assert_eq!(super::level(), super::level());
+        assert_eq!(level(), level());
+    }
+
+    #[test]
+    fn a_level_beyond_the_machine_is_refused() {
+        assert_eq!(of_name("avx2", Level::Avx512), Ok(Level::Avx2));
+        assert_eq!(of_name("portable", Level::Portable), Ok(Level::Portable));
+        let error = of_name("avx512", Level::Avx2).unwrap_err();
+        assert!(
+            error.contains("(portable, avx2), found \"avx512\""),
+            "{error}"
+        );
+        assert_eq!(Level::Avx512Bf16.name(), "avx512bf16");
     }
 }

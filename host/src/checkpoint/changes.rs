@@ -79,16 +79,17 @@ pub fn changes(
     let [settings_before, settings_now] = [&before.config, config].map(settings);
     let mut changes = differences(&settings_before, &settings_now, "unset");
     changes.retain(|Change { key, .. }| {
-        let is_free = FREE.contains(&key.as_str());
-        let is_of_cache = has_exact_cache && CACHE.contains(&key.as_str());
-        !is_free && !is_of_cache
+        let key = key.as_str();
+        let is_free = FREE.contains(&key) || (has_exact_cache && CACHE.contains(&key));
+        !is_free
     });
     let [inputs_before, inputs_now] = [&before.identity, identity].map(Identity::inputs);
     changes.extend(differences(&inputs_before, &inputs_now, "absent"));
     changes
 }
 
-/// The keys with different values, in order. A key that one side lacks has the value `absent` there.
+/// The keys with different values, in order. A key that one side lacks has the value `absent`
+/// there.
 fn differences<V: AsRef<str>>(
     before: &BTreeMap<String, V>,
     now: &BTreeMap<String, V>,

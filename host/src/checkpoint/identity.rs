@@ -2,15 +2,17 @@
 
 use progtune_engine::{
     Result,
-    model::{Model, fingerprint},
+    model::{Model, Precision, fingerprint},
 };
-use progtune_kernels::simd;
 use progtune_pipeline::token_store::Examples;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-use crate::digest::{hex, of_bytes};
+use crate::{
+    digest::{hex, of_bytes},
+    hardware::simd_name,
+};
 
 /// The identity of a run's inputs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +46,7 @@ impl Identity {
         candidates: &[usize],
         splits: impl IntoIterator<Item = (String, &'a Examples)>,
         plugins: &Value,
+        precision: Precision,
     ) -> Result<Self> {
         let parameters = &model.parameters;
         let is_frozen = |id: &usize| candidates.binary_search(id).is_err();
@@ -65,8 +68,8 @@ impl Identity {
             data: data.collect(),
             plugins: plugins.collect(),
             device: format!("{:?}", parameters.device()).to_lowercase(),
-            precision: "f32".into(),
-            simd: format!("{:?}", simd::level()).to_lowercase(),
+            precision: precision.resolved().into(),
+            simd: simd_name(precision).into(),
         })
     }
 

@@ -55,8 +55,8 @@ pub struct State {
 }
 
 impl State {
-    /// Whether the parts agree with one another, as far as this can be told without the run. A file may have the
-    /// right hash and still be made up.
+    /// Whether the parts agree with one another, as far as this can be told without the run. A file
+    /// may have the right hash and still be made up.
     pub(crate) fn is_consistent(&self) -> bool {
         let Place {
             epoch,

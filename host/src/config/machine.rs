@@ -4,7 +4,7 @@ use super::ConfigError;
 use super::export::Written;
 use super::settings::Settings;
 use crate::flags::{Flag, Form, Offers, Scope};
-use progtune_engine::model::{Device, Kernels};
+use progtune_engine::model::{Device, Kernels, Precision};
 
 pub(crate) static THREADS: Flag<usize> = Flag::key("threads", "N", "Number of threads")
     .computed("all cores")
@@ -28,6 +28,15 @@ pub(crate) static DEVICE: Flag<Device> = Flag::key(
 ))
 .offers(Offers::Some(|| vec!["cpu", "cuda"]));
 
+pub(crate) static PRECISION: Flag<Precision> = Flag::key(
+    "precision",
+    "NAME",
+    "Precision of products: f32, bf16 (faster on processors with AVX512-BF16; parameters and sums stay f32), or auto",
+)
+.default("auto")
+.scope(Scope::All)
+.form(Form::OneOf(Precision::NAMES));
+
 pub(crate) static KERNELS: Flag<Kernels> = Flag::key(
     "kernels",
     "NAME",
@@ -46,6 +55,8 @@ pub struct MachineConfig {
     pub device: Device,
     /// The implementation of the operations; never `Fused` on CUDA.
     pub kernels: Kernels,
+    /// The precision of their products; never `Tf32`, and `Bf16` only with the fused kernels.
+    pub precision: Precision,
 }
 
 impl MachineConfig {
@@ -64,10 +75,34 @@ impl MachineConfig {
                 advice: "leave kernels at auto, or use device cpu".into(),
             });
         }
+        let precision = settings.get(&PRECISION)?;
+        let fault = match precision {
+            Precision::Tf32 => Some((
+                "tf32 is a format of NVIDIA GPUs, which this version computes in f32",
+                "use --precision f32 or bf16",
+            )),
+            Precision::Bf16 if !kernels.fused_on(device) => Some((
+                "only the fused kernels compute in bf16",
+                "leave kernels at auto, or use --precision f32",
+            )),
+            _ => None,
+        };
+        if let Some((reason, advice)) = fault {
+            return Err(ConfigError::Conflict {
+                first: format!(
+                    "precision {precision} (from {})",
+                    settings.origin(&PRECISION)
+                ),
+                second: format!("device {device} and kernels {kernels}"),
+                reason: reason.into(),
+                advice: advice.into(),
+            });
+        }
         Ok(Self {
             threads: settings.find(&THREADS)?,
             device,
             kernels,
+            precision,
         })
     }
 
@@ -75,5 +110,6 @@ impl MachineConfig {
         written.set_if(&THREADS, self.threads);
         written.set(&DEVICE, self.device.to_string());
         written.set(&KERNELS, self.kernels.to_string());
+        written.set(&PRECISION, self.precision.to_string());
     }
 }

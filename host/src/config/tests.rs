@@ -14,7 +14,7 @@ use crate::{
 };
 use progtune_datasets::{Metric, OwnRequest, SampleRule};
 use progtune_engine::{
-    model::{Device, Kernels},
+    model::{Device, Kernels, Precision},
     optim::{self, LrRestart, LrScheduler, Warmup},
     plugin::Isolation,
 };
@@ -130,6 +130,7 @@ fn defaults_are_those_of_the_design() {
             threads: None,
             device: Device::Cpu,
             kernels: Kernels::Auto,
+            precision: Precision::Auto,
         },
         output: OutputConfig {
             directory: None,

@@ -168,7 +168,11 @@ impl<'a> Opened<'a> {
         };
         let base = self.assembly(reader).read_base(policy);
         let base = base.map_err(|e| self.named(e, reader.name))?;
-        let run = |layer: &Layer<'a>| f(&self.assembly(layer).build_on(&base)?, layer);
+        let run = |layer: &Layer<'a>| {
+            let mut model = self.assembly(layer).build_on(&base)?;
+            model.set_operands(self.config.machine.precision.operands());
+            f(&model, layer)
+        };
         let layers = self.layers.iter();
         layers
             .map(|layer| {

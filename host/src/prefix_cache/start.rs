@@ -97,8 +97,8 @@ impl PrefixCache {
         }))
     }
 
-    /// Reads the sequences at one `boundary`. Returns the positions that were read, those that could
-    /// not be read, and the rows.
+    /// Reads the sequences at one `boundary`. Returns the positions that were read, those that
+    /// could not be read, and the rows.
     fn load(
         &mut self,
         climb: &Climb<'_>,

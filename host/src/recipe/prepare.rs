@@ -281,6 +281,7 @@ impl<'a> Prepared<'a> {
 
 fn build(inputs: &Inputs<'_>, head_bias: Option<&[f32]>, recompute: bool) -> Result<Model> {
     let mut model = assembly(inputs, head_bias).build()?;
+    model.set_operands(inputs.config.machine.precision.operands());
     model.frozen_dropout = inputs.config.training.frozen_dropout;
     model.recompute = recompute;
     Ok(model)

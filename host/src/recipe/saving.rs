@@ -241,5 +241,7 @@ pub(super) fn identity(
     let tested = tested.map(|split| (named("test", split), &split.examples));
     let splits = std::iter::once(train).chain(evaluated).chain(tested);
     let plugins = plugins_json(schedule, inputs.model.method.as_ref());
-    Identity::new(model, &inputs.model_plan.candidates, splits, &plugins)
+    let precision = inputs.config.machine.precision;
+    let candidates = &inputs.model_plan.candidates;
+    Identity::new(model, candidates, splits, &plugins, precision)
 }

@@ -112,8 +112,8 @@ pub(super) fn remove_run(folder: &Folder) -> io::Result<()> {
     folder.remove(CONFIG)
 }
 
-/// Removes the files of a run like [`remove_run`] except for its configuration, if `is_old` says so of
-/// their names.
+/// Removes the files of a run like [`remove_run`] except for its configuration, if `is_old` says so
+/// of their names.
 ///
 /// # Errors
 /// Fails if the file system refuses.

@@ -1,5 +1,5 @@
-//! The last act of a run that replaces an earlier result: its files move up from [`NEW_RUN`]. Called by
-//! the run directory, and by whatever opens a run, in case the act was cut short.
+//! The last act of a run that replaces an earlier result: its files move up from [`NEW_RUN`].
+//! Called by the run directory, and by whatever opens a run, in case the act was cut short.
 
 use super::names::{CONFIG, NEW_RUN, RESULTS, is_of_a_run, remove_cache, remove_results};
 use progtune_engine::{Error, Result};
@@ -44,8 +44,8 @@ pub(super) fn replace(staged: &Folder, output: &Folder) -> io::Result<()> {
     remove_results(output, &|name| !has_moved(name))?;
     remove_cache(output);
     let (from, to) = (staged.path(), output.path());
-    // The configuration is the mark of a run's directory and is replaced in one step. The results are the
-    // mark of a finished run and come last.
+    // The configuration is the mark of a run's directory and is replaced in one step. The results
+    // are the mark of a finished run and come last.
     for name in names.iter().filter(|name| *name != RESULTS) {
         // A name in the list could only lead elsewhere if somebody changed it.
         if is_file_name(name) && !has_moved(name) {

@@ -18,8 +18,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The longest line of `metrics.jsonl` that is read in one piece. An evaluation of thousands of classes has
-/// some 100 KB.
+/// The longest line of `metrics.jsonl` that is read in one piece. An evaluation of thousands of
+/// classes has some 100 KB.
 const LONGEST_LINE: u64 = 1 << 24;
 
 /// The records of a run.

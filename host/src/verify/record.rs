@@ -36,6 +36,7 @@ impl Verification {
             "device": recorded.device,
             "simd": recorded.simd,
             "kernels": recorded.kernels(),
+            "precision": recorded.precision,
             "secs": secs,
         })
     }
@@ -52,6 +53,8 @@ pub struct Recorded {
     pub simd: String,
     /// Whether the fused kernels computed.
     pub is_fused: bool,
+    /// The precision of their products.
+    pub precision: String,
     /// The probes.
     pub probes: Vec<EncodedExample>,
     /// The logits of each probe, token by token for heads that read every token.
@@ -66,7 +69,7 @@ impl Recorded {
     /// Whether both were computed in the same way, so that every bit must agree.
     pub(crate) fn is_comparable_bit_by_bit(&self, other: &Self) -> bool {
         let way = |of: &Self| {
-            let texts = [&of.progtune, &of.device, &of.simd].map(String::clone);
+            let texts = [&of.progtune, &of.device, &of.simd, &of.precision].map(String::clone);
             (texts, of.is_fused)
         };
         way(self) == way(other) && self.device == "cpu"
@@ -75,10 +78,11 @@ impl Recorded {
     /// The way in which the logits were computed, in words.
     pub fn way(&self) -> String {
         format!(
-            "progtune {}, {}, {}, {} kernels",
+            "progtune {}, {}, {}, {}, {} kernels",
             self.progtune,
             self.device,
             self.simd,
+            self.precision,
             self.kernels()
         )
     }
@@ -102,6 +106,7 @@ impl Recorded {
             "device": self.device,
             "simd": self.simd,
             "kernels": self.kernels(),
+            "precision": self.precision,
             "probes": probes,
         });
         let text = to_text(&value) + "\n";
@@ -165,6 +170,8 @@ impl Recorded {
             device: text("device")?,
             simd: text("simd")?,
             is_fused: text("kernels")? == "fused",
+            // Earlier versions computed in f32 only, and did not say so.
+            precision: text("precision").unwrap_or_else(|| "f32".into()),
             probes,
             logits,
         })
@@ -186,6 +193,7 @@ mod tests {
             device: "cpu".into(),
             simd: "avx512".into(),
             is_fused: true,
+            precision: "f32".into(),
             probes: vec![probe(2), probe(3)],
             logits: vec![vec![0.1, -1.5e-20], vec![f32::MIN_POSITIVE, 12345.678]],
         }

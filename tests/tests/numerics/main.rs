@@ -2,6 +2,7 @@
 //! compute paths against each other, and the paper's figures. Results must also repeat bit for bit.
 
 mod configurations;
+mod gpu_path;
 mod graph_operations;
 mod initial_values;
 mod merging;
@@ -11,6 +12,7 @@ mod parity_gradients;
 mod parity_heads;
 mod parity_methods;
 mod peft_matrix;
+mod precision;
 mod prefix_cache;
 mod real_minilm;
 mod schedules;

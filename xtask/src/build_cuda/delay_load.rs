@@ -1,5 +1,5 @@
-//! Archives in place of CUDA's libraries: each function opens the real library at its first call and
-//! goes on there. A program that is linked with them starts where there is no CUDA. Called by
+//! Archives in place of CUDA's libraries: each function opens the real library at its first call
+//! and goes on there. A program that is linked with them starts where there is no CUDA. Called by
 //! `build_cuda`.
 //!
 //! cudarc offers the same by a feature, but candle-core switches on its `dynamic-linking`, which

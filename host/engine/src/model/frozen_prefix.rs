@@ -7,23 +7,16 @@
 //! because the block computes no others.
 
 use super::{
-    Model,
+    Model, Start,
     depth::Depth,
+    gpu,
     layout::{Block, Site},
     parameters::ParameterId,
     pass::Pass,
 };
 use crate::{batch::Batch, error::Result, model::graph::distinct};
 use candle_core::Tensor;
-
-/// The start of a forward: rows that are known already.
-#[derive(Debug, Clone)]
-pub struct Start {
-    /// The boundary: the first block that remains to be computed.
-    pub block: usize,
-    /// The rows there, on the model's device, in the order of the batch.
-    pub hidden: Tensor,
-}
+use progtune_kernels::gemm::Operands;
 
 impl Model {
     /// The number of leading frozen blocks, for the trainable set that `is_trained` defines. It is
@@ -35,6 +28,9 @@ impl Model {
     /// The rows at boundary `to`, without dropout and without a tape, from the embeddings or from
     /// `start`.
     pub fn prefix(&self, batch: &Batch, start: Option<Start>, to: usize) -> Result<Tensor> {
+        if let Some(gpu) = &self.gpu {
+            return gpu::prefix(self, gpu, batch, start, to);
+        }
         let pass = Pass::new(self, batch, None);
         let no_tape = Depth::Block(self.layout.blocks.len());
         let (hidden, _, _) = self.encode(&pass, no_tape, start, to)?;
@@ -64,8 +60,13 @@ impl Model {
     /// compute path.
     pub fn computation(&self) -> String {
         let c = &self.config;
+        // f32 is not named, so that what was kept before there was another precision stays known.
+        let precision = match self.scratch.operands() {
+            Operands::F32 => "",
+            Operands::Bf16 => " bf16",
+        };
         format!(
-            "{:?} {:?} from {} {:?} fused {} {:?}",
+            "{:?} {:?} from {} {:?} fused {} {:?}{precision}",
             c.encoder,
             c.activation,
             c.first_position(),

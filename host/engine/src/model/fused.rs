@@ -32,6 +32,11 @@ pub(super) use embeddings::{
 pub(super) use forward::forward as block_forward;
 pub use groups::most_task_rows;
 pub(super) use head::{logits as head_logits, train as head_train};
+pub(super) use linear::RewrittenWeight;
+pub(super) use partials::Target;
 pub use row_program::INPUTS;
+pub(super) use row_program::{
+    Fixed, FixedMatrix, RowProgram, Step as GraphStep, derived_backward_of,
+};
 pub(super) use saved::BlockTape;
 pub use trial::run as run_program;

@@ -1,14 +1,17 @@
 //! The gradients of the trainable set: one buffer per trainable parameter, owned by the host. The
 //! backward passes fill them; the optimizer reads and clears them.
 
-use super::parameters::{HostSlice, ParameterId, Parameters};
+use super::{
+    description::ParameterInfo,
+    lane::{Lane, arena::Room},
+    parameters::{HostSlice, ParameterId, Parameters},
+};
 use crate::error::{Error, Result};
 use candle_core::Tensor;
 use progtune_kernels::embedding;
 use progtune_plugin_api::records::Part;
 
 /// The place of a gradient.
-#[derive(Debug)]
 pub(crate) enum Buffer {
     /// On the CPU, where kernels add to it.
     Host(Vec<f32>),
@@ -16,6 +19,8 @@ pub(crate) enum Buffer {
     Rows(RowGradient),
     /// On a device; `None` until the first gradient of a step.
     Device(Option<Tensor>),
+    /// On a device, where the GPU path's kernels add to it.
+    Gpu(Room),
 }
 
 /// The gradient of an embedding table, which is zero except in the rows that a batch read. The
@@ -75,10 +80,12 @@ impl RowGradient {
 /// assert_eq!(gradients.host(b), Some([0.0; 2].as_mut_slice()));
 /// # Ok::<(), progtune_engine::Error>(())
 /// ```
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Gradients {
     buffers: Vec<Option<Buffer>>,
     reached: Vec<bool>,
+    /// The device of the GPU path, and the sizes of its buffers.
+    lane: Option<(Lane, Vec<usize>)>,
 }
 
 impl Gradients {
@@ -97,7 +104,45 @@ impl Gradients {
         Self {
             buffers: (0..parameters.len()).map(buffer).collect(),
             reached: vec![false; parameters.len()],
+            lane: None,
         }
+    }
+
+    /// Buffers on the device of the GPU path for exactly the parameters that are trainable now, all
+    /// zero.
+    ///
+    /// # Errors
+    /// If the device has no more memory.
+    pub fn on_gpu(parameters: &Parameters, lane: &Lane) -> Result<Self> {
+        let sizes: Vec<usize> = parameters.infos().iter().map(ParameterInfo::size).collect();
+        let buffer = |id: ParameterId| {
+            let wanted = parameters.is_trainable(id);
+            wanted
+                .then(|| lane.zeros(sizes[id]).map(Buffer::Gpu))
+                .transpose()
+        };
+        Ok(Self {
+            buffers: (0..parameters.len()).map(buffer).collect::<Result<_>>()?,
+            reached: vec![false; parameters.len()],
+            lane: Some((lane.clone(), sizes)),
+        })
+    }
+
+    /// The address of a trainable parameter's gradient on the device, for adding to it; `None` for
+    /// a frozen one.
+    pub fn address(&mut self, id: ParameterId) -> Option<u64> {
+        match &self.buffers[id] {
+            Some(Buffer::Gpu(room)) => {
+                self.reached[id] = true;
+                Some(room.address())
+            }
+            _ => None,
+        }
+    }
+
+    /// The device of the GPU path, if the gradients are there.
+    pub fn lane(&self) -> Option<&Lane> {
+        self.lane.as_ref().map(|(lane, _)| lane)
     }
 
     /// The buffer of a trainable parameter on the CPU, for adding a gradient; `None` for a frozen
@@ -156,6 +201,8 @@ impl Gradients {
                 Some(sum) => (sum + gradient)?,
                 None => gradient.detach(),
             });
+        } else if let (Some(sum), Some((lane, _))) = (self.address(id), &self.lane) {
+            lane.add_tensor(sum, gradient)?;
         }
         Ok(())
     }
@@ -180,8 +227,26 @@ impl Gradients {
                     }
                 }
                 Buffer::Device(gradient) => *gradient = None,
+                // The optimizer's kernel leaves zeros behind.
+                Buffer::Gpu(_) => {}
             }
         }
+    }
+
+    /// Sets all gradients on the device to zero, where no optimizer does.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn clear_on_gpu(&self) -> Result<()> {
+        let Some((lane, sizes)) = &self.lane else {
+            return Ok(());
+        };
+        for (buffer, size) in self.buffers.iter().zip(sizes) {
+            if let Some(Buffer::Gpu(room)) = buffer {
+                lane.queue.clear(room.address(), 4 * size)?;
+            }
+        }
+        Ok(())
     }
 
     /// One gradient as a tensor of the parameter's shape, for tests and inspection.
@@ -192,6 +257,13 @@ impl Gradients {
                 Some(Tensor::from_slice(buffer, shape, parameters.device())?)
             }
             Some(Buffer::Device(gradient)) => gradient.clone(),
+            Some(Buffer::Gpu(room)) => match &self.lane {
+                Some((lane, sizes)) => {
+                    let numbers = lane.floats_at(room.address(), sizes[id])?;
+                    Some(Tensor::from_vec(numbers, shape, parameters.device())?)
+                }
+                None => None,
+            },
             None => None,
         })
     }

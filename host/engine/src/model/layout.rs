@@ -35,6 +35,11 @@ impl Site {
         distinct(self.programs().flat_map(Program::parameters)).into_iter()
     }
 
+    /// The programs that run on rows.
+    pub(super) fn row_programs(&self) -> impl Iterator<Item = &Program> {
+        self.inputs.iter().chain(&self.outputs)
+    }
+
     /// Whether one of its programs applies dropout in training.
     pub(crate) fn drops_out(&self) -> bool {
         self.programs().any(Program::drops_out)

@@ -23,6 +23,8 @@ pub(super) struct Pass<'a> {
     pub batch: &'a Batch,
     /// Memory of the fused path.
     pub scratch: &'a Scratch,
+    /// Memory of the fused path's head.
+    pub head_scratch: &'a Scratch,
     /// The weight of its labels.
     pub weighting: &'a LossWeighting,
     /// The training step. It is `None` during evaluation, which records nothing and has no dropout.
@@ -53,6 +55,7 @@ impl<'a> Pass<'a> {
     pub(super) fn new(model: &'a Model, batch: &'a Batch, step: Option<Step>) -> Self {
         Self {
             scratch: &model.scratch,
+            head_scratch: &model.head_scratch,
             config: &model.config,
             parameters: &model.parameters,
             weighting: &model.loss_weighting,

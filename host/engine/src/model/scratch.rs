@@ -7,7 +7,7 @@
 use super::parameters::{ParameterId, Parameters};
 use progtune_kernels::{
     attention,
-    gemm::{PackedColumns, PackedRows},
+    gemm::{Operands, PackedColumns, PackedRows},
     linear,
 };
 use std::{
@@ -27,7 +27,6 @@ pub fn keeps_both_directions(n: usize) -> bool {
 }
 
 /// The space in which one thread packs operands.
-#[derive(Default)]
 pub(super) struct Workspace {
     /// Rows of activations or gradients.
     pub rows: PackedRows,
@@ -39,9 +38,22 @@ pub(super) struct Workspace {
     pub attention: attention::Scratch,
 }
 
+impl Workspace {
+    fn of(operands: Operands) -> Self {
+        Self {
+            rows: PackedRows::of(operands),
+            more_rows: PackedRows::of(operands),
+            columns: PackedColumns::of(operands),
+            attention: attention::Scratch::of(operands),
+        }
+    }
+}
+
 /// The memory that steps share. See the module's description.
 #[derive(Default)]
 pub(super) struct Scratch {
+    /// The form in which products read their operands.
+    operands: Operands,
     buffers: Arc<Buffers>,
     workspaces: Mutex<Vec<Workspace>>,
     columns: Mutex<Vec<PackedColumns>>,
@@ -75,12 +87,18 @@ pub(super) struct WeightValues<'a> {
 }
 
 impl Scratch {
-    /// The memory of a model whose blocks have `n` weights that are packed.
-    pub(crate) fn for_weights(n: usize) -> Self {
+    /// The memory of a model whose blocks have `n` weights that are packed in this form.
+    pub(crate) fn for_weights(n: usize, operands: Operands) -> Self {
         Self {
+            operands,
             keep_both: keeps_both_directions(n),
             ..Self::default()
         }
+    }
+
+    /// The form in which products read their operands.
+    pub(super) fn operands(&self) -> Operands {
+        self.operands
     }
 
     /// Returns the recycled buffers to the system; packed weights stay.
@@ -125,7 +143,8 @@ impl Scratch {
 
     /// Runs `f` with a workspace that nobody else uses in the meantime.
     pub(crate) fn with_workspace<T>(&self, f: impl FnOnce(&mut Workspace) -> T) -> T {
-        let mut workspace = lock(&self.workspaces).pop().unwrap_or_default();
+        let spare = lock(&self.workspaces).pop();
+        let mut workspace = spare.unwrap_or_else(|| Workspace::of(self.operands));
         let result = f(&mut workspace);
         lock(&self.workspaces).push(workspace);
         result
@@ -139,15 +158,17 @@ impl Scratch {
     /// The spare space that fits best: the smallest that is large enough, or else the largest,
     /// which then grows.
     fn spare(&self, rows: usize, columns: usize) -> PackedColumns {
-        let wanted = PackedColumns::bytes_of(rows, columns);
+        let wanted = PackedColumns::bytes_of(self.operands, rows, columns);
         let mut spare = lock(&self.columns);
         let sizes = || spare.iter().map(PackedColumns::bytes).enumerate();
         let fits = sizes()
             .filter(|(_, bytes)| *bytes >= wanted)
             .min_by_key(|(_, bytes)| *bytes);
         let best = fits.or_else(|| sizes().max_by_key(|(_, bytes)| *bytes));
-        best.map(|(at, _)| at)
-            .map_or_else(PackedColumns::default, |at| spare.swap_remove(at))
+        best.map(|(at, _)| at).map_or_else(
+            || PackedColumns::of(self.operands),
+            |at| spare.swap_remove(at),
+        )
     }
 
     /// A packed weight, kept from pass to pass while it does not change.
@@ -187,7 +208,7 @@ impl Scratch {
             pack(&mut packed);
             return Columns::Spare(packed, self);
         }
-        let mut packed = PackedColumns::default();
+        let mut packed = PackedColumns::of(self.operands);
         pack(&mut packed);
         let packed = Arc::new(packed);
         lock(&self.weights).insert(key, (version, Arc::clone(&packed)));

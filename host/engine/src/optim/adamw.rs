@@ -7,12 +7,17 @@
 use crate::{
     error::Result,
     model::{
+        gpu::optimizer::{self, Updated},
         gradients::{Buffer, Gradients},
+        lane::{Lane, arena::Room},
         parameters::{ParameterId, Parameters},
     },
 };
 use candle_core::{CpuStorage, InplaceOp1, Layout, Tensor};
-use progtune_kernels::adamw::{self, Rows, Update};
+use progtune_kernels::{
+    adamw::{self, Rows, Update},
+    cuda::AdamWConstants,
+};
 use std::{cell::Cell, collections::BTreeMap};
 
 /// The settings of a run.
@@ -45,6 +50,13 @@ pub(super) enum Moments {
     Device {
         m: Tensor,
         v: Tensor,
+    },
+    /// On the device of the GPU path.
+    Gpu {
+        lane: Lane,
+        n: usize,
+        m: Room,
+        v: Room,
     },
 }
 
@@ -94,6 +106,9 @@ impl AdamW {
         gradients: &mut Gradients,
         blocks: usize,
     ) -> Result<Norms> {
+        if let Some(lane) = gradients.lane().cloned() {
+            return Self::norms_on_gpu(&lane, parameters, gradients, blocks);
+        }
         let mut global = 0f64;
         let mut by_block: Vec<Option<f64>> = vec![None; blocks];
         for id in parameters.trainable() {
@@ -136,6 +151,8 @@ impl AdamW {
         } else {
             1.0
         };
+        let lane = gradients.lane().cloned();
+        let mut on_gpu = (Vec::new(), Vec::new());
         for id in parameters.trainable() {
             let Some(buffer) = gradients.buffer(id) else {
                 continue;
@@ -143,7 +160,7 @@ impl AdamW {
             let state = match self.states.entry(id) {
                 std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
                 std::collections::btree_map::Entry::Vacant(entry) => {
-                    entry.insert(State::new(parameters, id, buffer)?)
+                    entry.insert(State::new(parameters, id, buffer, lane.as_ref())?)
                 }
             };
             state.step += 1;
@@ -161,14 +178,71 @@ impl AdamW {
                 step: state.step,
                 gradient_scale: clip,
             };
+            if let (Some(lane), Buffer::Gpu(g), Moments::Gpu { m, v, .. }) =
+                (&lane, &*buffer, &state.moments)
+            {
+                on_gpu.0.push(Updated {
+                    p: lane.queue.address_of(parameters.variable(id).as_tensor())?,
+                    g: g.address(),
+                    m: m.address(),
+                    v: v.address(),
+                    n: parameters.infos()[id].size(),
+                    group: None,
+                });
+                on_gpu.1.push(AdamWConstants::new(&update));
+                continue;
+            }
             apply(parameters, id, buffer, &mut state.moments, &update)?;
         }
-        Ok(())
+        match lane {
+            Some(lane) => optimizer::step(&lane, &on_gpu.0, &on_gpu.1, clip as f32),
+            None => Ok(()),
+        }
+    }
+
+    fn norms_on_gpu(
+        lane: &Lane,
+        parameters: &Parameters,
+        gradients: &mut Gradients,
+        blocks: usize,
+    ) -> Result<Norms> {
+        let mut updated = Vec::new();
+        let mut trained = vec![false; blocks];
+        for id in parameters.trainable() {
+            let Some(Buffer::Gpu(g)) = gradients.buffer(id) else {
+                continue;
+            };
+            let info = &parameters.infos()[id];
+            if let Some(block) = info.block {
+                trained[block] = true;
+            }
+            updated.push(Updated {
+                p: 0,
+                g: g.address(),
+                m: 0,
+                v: 0,
+                n: info.size(),
+                group: info.block,
+            });
+        }
+        let norms = optimizer::norms(lane, &updated, blocks)?;
+        let by_block = norms[1..].iter().zip(trained);
+        Ok(Norms {
+            global: norms[0],
+            blocks: by_block
+                .map(|(&norm, is_trained)| if is_trained { norm } else { f64::NAN })
+                .collect(),
+        })
     }
 }
 
 impl State {
-    fn new(parameters: &Parameters, id: ParameterId, gradient: &Buffer) -> Result<Self> {
+    fn new(
+        parameters: &Parameters,
+        id: ParameterId,
+        gradient: &Buffer,
+        lane: Option<&Lane>,
+    ) -> Result<Self> {
         let zeros = || vec![0f32; parameters.infos()[id].size()];
         let moments = match gradient {
             Buffer::Host(_) => Moments::Host {
@@ -180,6 +254,18 @@ impl State {
                 v: zeros(),
                 live: vec![false; rows.touched.len()],
             },
+            Buffer::Gpu(_) => {
+                let Some(lane) = lane else {
+                    unreachable!("gradients on the device know it")
+                };
+                let size = parameters.infos()[id].size();
+                Moments::Gpu {
+                    lane: lane.clone(),
+                    n: size,
+                    m: lane.zeros(size)?,
+                    v: lane.zeros(size)?,
+                }
+            }
             Buffer::Device(_) => {
                 let zeros = parameters.variable(id).zeros_like()?;
                 Moments::Device {

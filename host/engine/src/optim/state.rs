@@ -6,6 +6,7 @@ use crate::{
     error::{Error, Result},
     model::{
         gradients::{Buffer, Gradients},
+        lane::arena::Room,
         parameters::{ParameterId, Parameters},
     },
 };
@@ -59,7 +60,23 @@ impl AdamW {
                 info.name, info.shape
             ))
         };
+        let lane = gradients.lane().cloned();
         let moments = match (gradients.buffer(id), saved.live) {
+            (Some(Buffer::Gpu(_)), None) if fits => {
+                let Some(lane) = lane else {
+                    return Err(unfit());
+                };
+                let room = |numbers: &[f32]| {
+                    let bytes = numbers.iter().flat_map(|number| number.to_ne_bytes());
+                    lane.bytes(&bytes.collect::<Vec<u8>>())
+                };
+                Moments::Gpu {
+                    n: info.size(),
+                    m: room(&saved.m)?,
+                    v: room(&saved.v)?,
+                    lane,
+                }
+            }
             (Some(Buffer::Host(_)), None) if fits => Moments::Host {
                 m: saved.m.into_owned(),
                 v: saved.v.into_owned(),
@@ -94,6 +111,10 @@ impl Moments {
             Self::Rows { m, v, live } => (Cow::from(m), Cow::from(v), Some(Cow::from(live))),
             Self::Device { m, v } => {
                 let numbers = |tensor: &Tensor| tensor.flatten_all()?.to_vec1::<f32>();
+                (Cow::from(numbers(m)?), Cow::from(numbers(v)?), None)
+            }
+            Self::Gpu { lane, n, m, v } => {
+                let numbers = |room: &Room| lane.floats_at(room.address(), *n);
                 (Cow::from(numbers(m)?), Cow::from(numbers(v)?), None)
             }
         };

@@ -6,7 +6,7 @@
 
 use super::{Prefix, Qkv, Sequences};
 use crate::{
-    gemm::{PackedColumns, PackedRows, Start, multiply},
+    gemm::{Operands, PackedColumns, PackedRows, Start, multiply},
     matrix::Matrix,
 };
 use std::ops::Range;
@@ -26,6 +26,13 @@ pub(super) struct Packed {
 }
 
 impl Packed {
+    pub(super) fn of(operands: Operands) -> Self {
+        Self {
+            rows: PackedRows::of(operands),
+            columns: PackedColumns::of(operands),
+        }
+    }
+
     /// `c (=|+=) a·b` on this thread; the rows of `c` are `row_stride` apart.
     fn product(
         &mut self,

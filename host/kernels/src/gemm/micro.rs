@@ -55,21 +55,30 @@ pub(super) struct Target<'a> {
 /// If a slice is too short.
 #[inline]
 pub(super) fn tile(level: Level, size: Size, a: &[f32], b: &[f32], to: Target<'_>, ahead: &[f32]) {
-    let Size { rows, columns, k } = size;
+    check(size, a, b, &to);
+    match level {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the level was detected on this machine; the lengths were checked above.
+        Level::Avx512 | Level::Avx512Bf16 => unsafe {
+            x86::avx512(size, a.as_ptr(), b.as_ptr(), to, ahead)
+        },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        Level::Avx2 => unsafe { x86::avx2(size, a.as_ptr(), b.as_ptr(), to) },
+        _ => portable(size, a, b, to),
+    }
+}
+
+/// Checks that the slices are as long as the size of a tile says.
+///
+/// # Panics
+/// If one is too short.
+pub(super) fn check(Size { rows, columns, k }: Size, a: &[f32], b: &[f32], to: &Target<'_>) {
     assert!((1..=MR).contains(&rows) && (1..=NR).contains(&columns));
     assert!(a.len() >= k * rows && b.len() >= k * NR);
     assert!(to.c.len() >= (rows - 1) * to.row_stride + columns);
     if let Start::Bias(bias) = to.start {
         assert!(bias.len() >= columns);
-    }
-    match level {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: the level was detected on this machine; the lengths were checked above.
-        Level::Avx512 => unsafe { x86::avx512(size, a.as_ptr(), b.as_ptr(), to, ahead) },
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: as above.
-        Level::Avx2 => unsafe { x86::avx2(size, a.as_ptr(), b.as_ptr(), to) },
-        _ => portable(size, a, b, to),
     }
 }
 
@@ -93,30 +102,33 @@ fn portable(size: Size, a: &[f32], b: &[f32], to: Target<'_>) {
     }
 }
 
+/// Calls `$body::<rows>` for the run-time `rows` from 1 to [`MR`].
+#[cfg(target_arch = "x86_64")]
+macro_rules! by_rows {
+    ($body:ident, $rows:expr, ($($arg:expr),*)) => {
+        match $rows {
+            1 => $body::<1>($($arg),*),
+            2 => $body::<2>($($arg),*),
+            3 => $body::<3>($($arg),*),
+            4 => $body::<4>($($arg),*),
+            5 => $body::<5>($($arg),*),
+            6 => $body::<6>($($arg),*),
+            7 => $body::<7>($($arg),*),
+            8 => $body::<8>($($arg),*),
+            9 => $body::<9>($($arg),*),
+            10 => $body::<10>($($arg),*),
+            11 => $body::<11>($($arg),*),
+            _ => $body::<MR>($($arg),*),
+        }
+    };
+}
+#[cfg(target_arch = "x86_64")]
+pub(super) use by_rows;
+
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::{MR, NR, Size, Start, Target};
     use std::{arch::x86_64::*, ops::Range};
-
-    /// Calls `$body::<rows>` for the run-time `rows` from 1 to [`MR`].
-    macro_rules! by_rows {
-        ($body:ident, $rows:expr, ($($arg:expr),*)) => {
-            match $rows {
-                1 => $body::<1>($($arg),*),
-                2 => $body::<2>($($arg),*),
-                3 => $body::<3>($($arg),*),
-                4 => $body::<4>($($arg),*),
-                5 => $body::<5>($($arg),*),
-                6 => $body::<6>($($arg),*),
-                7 => $body::<7>($($arg),*),
-                8 => $body::<8>($($arg),*),
-                9 => $body::<9>($($arg),*),
-                10 => $body::<10>($($arg),*),
-                11 => $body::<11>($($arg),*),
-                _ => $body::<MR>($($arg),*),
-            }
-        };
-    }
 
     /// # Safety
     /// The machine must have AVX-512F; `a`, `b` and `c` must be as long as [`super::tile`] says.

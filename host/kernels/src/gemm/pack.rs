@@ -3,10 +3,31 @@
 
 use super::micro::{MR, NR};
 use crate::{
+    bf16,
     matrix::Matrix,
     simd::{Level, level},
 };
-use std::ops::Range;
+use std::{cell::RefCell, ops::Range};
+
+/// The form in which a product reads its operands. Sums are f32 in any case.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Operands {
+    /// As they are.
+    #[default]
+    F32,
+    /// Rounded to bfloat16 ([`crate::bf16`]), in pairs along k.
+    Bf16,
+}
+
+impl Operands {
+    /// The number of steps of the inner loop over k numbers.
+    pub const fn steps(self, k: usize) -> usize {
+        match self {
+            Self::F32 => k,
+            Self::Bf16 => k.div_ceil(2),
+        }
+    }
+}
 
 /// Sixteen numbers on their own cache line. Packed operands begin on one, so that no vector
 /// straddles two lines.
@@ -42,40 +63,51 @@ impl Aligned {
     }
 }
 
-/// The right operand, `[k, n]`, in panels of `NR` columns. A panel holds k groups of `NR`
-/// numbers, with zeros beyond n.
+/// The right operand, `[k, n]`, in panels of `NR` columns. A panel holds a group of `NR` numbers or
+/// pairs for each step over k, with zeros beyond n.
 #[derive(Clone, Default)]
 pub struct PackedColumns {
+    operands: Operands,
     data: Aligned,
     k: usize,
     columns: usize,
 }
 
 impl PackedColumns {
+    /// An empty buffer for operands of this form.
+    pub fn of(operands: Operands) -> Self {
+        Self {
+            operands,
+            ..Self::default()
+        }
+    }
+
     /// Packs `b`, `[k, n]`, into this buffer, on all threads.
     pub fn pack(&mut self, b: Matrix<'_>) {
         use rayon::prelude::*;
-        (self.k, self.columns) = (b.rows(), b.columns());
-        let (k, n) = (self.k, self.panels());
-        self.data.resize(n * k * NR);
-        if k == 0 {
-            return;
-        }
-        self.data.numbers_mut()[..n * k * NR]
-            .par_chunks_mut(k * NR)
+        let operands = self.operands;
+        let (to, size) = self.room(b);
+        to.par_chunks_mut(size)
             .enumerate()
-            .for_each(|(panel, to)| pack_panel(to, b, panel * NR));
+            .for_each(|(panel, to)| pack_panel(operands, to, b, panel * NR));
     }
 
     /// Like [`PackedColumns::pack`], but only on this thread.
     pub fn pack_here(&mut self, b: Matrix<'_>) {
-        (self.k, self.columns) = (b.rows(), b.columns());
-        let (k, n) = (self.k, self.panels());
-        self.data.resize(n * k * NR);
-        for panel in 0..n {
-            let to = &mut self.data.numbers_mut()[panel * k * NR..(panel + 1) * k * NR];
-            pack_panel(to, b, panel * NR);
+        let operands = self.operands;
+        let (to, size) = self.room(b);
+        for (panel, to) in to.chunks_mut(size).enumerate() {
+            pack_panel(operands, to, b, panel * NR);
         }
+    }
+
+    /// Room for all panels of `b`, and the size of one.
+    fn room(&mut self, b: Matrix<'_>) -> (&mut [f32], usize) {
+        (self.k, self.columns) = (b.rows(), b.columns());
+        let size = self.operands.steps(self.k) * NR;
+        let n = self.panels() * size;
+        self.data.resize(n);
+        (&mut self.data.numbers_mut()[..n], size.max(1))
     }
 
     /// The packed form of `b`, `[k, n]`.
@@ -83,6 +115,11 @@ impl PackedColumns {
         let mut packed = Self::default();
         packed.pack(b);
         packed
+    }
+
+    /// The form of the numbers.
+    pub fn operands(&self) -> Operands {
+        self.operands
     }
 
     /// k.
@@ -106,20 +143,22 @@ impl PackedColumns {
     }
 
     /// The number of bytes that the packed form of a matrix, `[k, n]`, needs.
-    pub fn bytes_of(k: usize, n: usize) -> usize {
-        n.div_ceil(NR) * NR * k * size_of::<f32>()
+    pub fn bytes_of(operands: Operands, k: usize, n: usize) -> usize {
+        n.div_ceil(NR) * NR * operands.steps(k) * size_of::<f32>()
     }
 
     pub(super) fn panel(&self, panel: usize, steps: Range<usize>) -> &[f32] {
-        let start = panel * self.k * NR;
+        let start = panel * self.operands.steps(self.k) * NR;
         &self.data.numbers()[start + steps.start * NR..start + steps.end * NR]
     }
 }
 
 /// Copies columns `first…` of `b` into a panel.
-fn pack_panel(to: &mut [f32], b: Matrix<'_>, first: usize) {
+fn pack_panel(operands: Operands, to: &mut [f32], b: Matrix<'_>, first: usize) {
     let columns = NR.min(b.columns() - first);
-    if b.column_stride() == 1 {
+    if operands == Operands::Bf16 {
+        pack_pairs(to, NR, b, first..first + columns);
+    } else if b.column_stride() == 1 {
         for (step, to) in to.as_chunks_mut::<NR>().0.iter_mut().enumerate() {
             let from = &b.row(step)[first..first + columns];
             // A whole group is copied in registers; a call for 128 bytes would take longer than the
@@ -145,25 +184,89 @@ fn pack_panel(to: &mut [f32], b: Matrix<'_>, first: usize) {
     }
 }
 
-/// The left operand, `[m, k]`, in blocks of rows of nearly equal height. A block holds k groups of
-/// one number per row.
+/// Columns `range` of `b` as pairs: `to[step·stride + column]`, with zeros in the rest of each
+/// group.
+fn pack_pairs(to: &mut [f32], stride: usize, b: Matrix<'_>, range: Range<usize>) {
+    let columns = range.len();
+    if b.column_stride() == 1 {
+        for (step, to) in to.chunks_exact_mut(stride).enumerate() {
+            let (to, beyond) = to.split_at_mut(columns);
+            let firsts = &b.row(2 * step)[range.clone()];
+            if 2 * step + 1 < b.rows() {
+                bf16::pair_rows(to, firsts, &b.row(2 * step + 1)[range.clone()]);
+            } else {
+                bf16::pair_with_zeros(to, firsts);
+            }
+            beyond.fill(0.0);
+        }
+        return;
+    }
+    if columns < stride {
+        to.fill(0.0);
+    }
+    let (rows, k) = (b.transposed(), b.rows());
+    for group in (0..columns).step_by(16) {
+        let n = (columns - group).min(16);
+        let rows = rows.rows_from(range.start + group, n);
+        with_pairs(rows, k, |pairs| transpose(&mut to[group..], stride, pairs));
+    }
+}
+
+/// Calls `f` with the pairs of neighbours in up to 16 dense rows of k numbers.
+fn with_pairs(rows: Matrix<'_>, k: usize, f: impl FnOnce(Matrix<'_>)) {
+    thread_local! {
+        static PAIRS: RefCell<Vec<f32>> = RefCell::default();
+    }
+    let steps = Operands::Bf16.steps(k);
+    PAIRS.with_borrow_mut(|pairs| {
+        let n = rows.rows() * steps;
+        if pairs.len() < n {
+            pairs.resize(n, 0.0);
+        }
+        for (row, to) in pairs[..n].chunks_exact_mut(steps.max(1)).enumerate() {
+            bf16::pair_neighbours(to, rows.row(row));
+        }
+        f(Matrix::new(&pairs[..n], rows.rows(), steps));
+    });
+}
+
+/// The left operand, `[m, k]`, in blocks of rows of nearly equal height. A block holds a group of
+/// one number or pair per row for each step over k.
 #[derive(Clone, Default)]
 pub struct PackedRows {
+    operands: Operands,
     data: Aligned,
     rows: usize,
     k: usize,
 }
 
 impl PackedRows {
+    /// An empty buffer for operands of this form.
+    pub fn of(operands: Operands) -> Self {
+        Self {
+            operands,
+            ..Self::default()
+        }
+    }
+
+    /// Chooses the form of the operands that are packed from now on.
+    pub fn set_operands(&mut self, operands: Operands) {
+        self.operands = operands;
+    }
+
     /// Packs `a`, `[m, k]`, into this buffer, on this thread.
     pub fn pack(&mut self, a: Matrix<'_>) {
         (self.rows, self.k) = (a.rows(), a.columns());
-        self.data.resize(self.rows * self.k);
-        let k = self.k;
-        let mut to = &mut self.data.numbers_mut()[..a.rows() * k];
+        let steps = self.operands.steps(self.k);
+        self.data.resize(self.rows * steps);
+        let mut to = &mut self.data.numbers_mut()[..a.rows() * steps];
         for (first, rows) in heights(a.rows()) {
-            let (block, rest) = std::mem::take(&mut to).split_at_mut(rows * k);
-            pack_rows(block, a.rows_from(first, rows));
+            let (block, rest) = std::mem::take(&mut to).split_at_mut(rows * steps);
+            let a = a.rows_from(first, rows);
+            match self.operands {
+                Operands::F32 => pack_rows(block, a),
+                Operands::Bf16 => pack_pairs(block, rows, a.transposed(), 0..rows),
+            }
             to = rest;
         }
     }
@@ -173,6 +276,11 @@ impl PackedRows {
         let mut packed = Self::default();
         packed.pack(a);
         packed
+    }
+
+    /// The form of the numbers.
+    pub fn operands(&self) -> Operands {
+        self.operands
     }
 
     /// m.
@@ -191,7 +299,7 @@ impl PackedRows {
         steps: Range<usize>,
     ) -> impl ExactSizeIterator<Item = (usize, usize, &[f32])> {
         heights(self.rows).map(move |(first, rows)| {
-            let start = first * self.k;
+            let start = first * self.operands.steps(self.k);
             let numbers =
                 &self.data.numbers()[start + steps.start * rows..start + steps.end * rows];
             (first, rows, numbers)

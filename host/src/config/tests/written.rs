@@ -78,6 +78,7 @@ fn unusual() -> RunConfig {
             threads: Some(2),
             device: Device::Cuda(1),
             kernels: Kernels::Composed,
+            precision: Precision::F32,
         },
         output: OutputConfig {
             directory: Some("runs/x".into()),

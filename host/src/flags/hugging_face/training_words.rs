@@ -1,12 +1,12 @@
 //! The flags of Hugging Face's scripts and Trainer: model, data, optimisation, batches, precision,
 //! evaluation, records and the hub. Read by `hugging_face`.
 
-use super::{Meaning, Word, always, answer, not_yet, same, sets};
+use super::{Meaning, Word, always, answer, same, sets};
 
 const NO: &[&str] = &["false", "no", "none"];
 const YES: &[&str] = &["true"];
 
-const PRECISION: &str = "training computes in f32; remove it";
+const PRECISION: &str = "parameters are kept in f32; --precision bf16 computes products in bf16";
 const ONE_PROCESS: &str =
     "training runs in one process; --recompute and --memory-budget save memory";
 const UPLOAD: &str =
@@ -183,8 +183,8 @@ pub(super) static FLAGS: &[Word] = &[
         "logits never stay on a device; remove it",
     ),
     // Precision and devices.
-    not_yet("bf16", PRECISION),
-    not_yet("bf16_full_eval", PRECISION),
+    sets("bf16", "precision", "bf16"),
+    sets("bf16_full_eval", "precision", "bf16"),
     always("fp16", NO, PRECISION),
     always("fp16_full_eval", NO, PRECISION),
     always("tf32", NO, PRECISION),
@@ -193,7 +193,7 @@ pub(super) static FLAGS: &[Word] = &[
     always(
         "dtype",
         &["float32", "auto"],
-        "training computes in f32; `progtune merge --dtype` chooses the type of saved weights",
+        "parameters are kept in f32; `progtune merge --dtype` chooses the type of saved weights",
     ),
     always("load_in_8bit", NO, QUANTISED),
     always("load_in_4bit", NO, QUANTISED),

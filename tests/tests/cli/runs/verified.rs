@@ -7,7 +7,7 @@ use progtune::{
     verify::{self, Expected, Loading},
 };
 use progtune_engine::{
-    model::{Device, Kernels},
+    model::{Device, Kernels, Precision},
     plugin::{Isolation, PluginSources},
 };
 use progtune_hub::NamedPath;
@@ -31,6 +31,7 @@ fn verified_after(run: &Path, damage: impl FnOnce(&Path)) -> Result<(), String> 
             threads: None,
             device: Device::Cpu,
             kernels: Kernels::Auto,
+            precision: Precision::Auto,
         },
     };
     let config = loading.configuration(run);

@@ -92,19 +92,19 @@ pub(super) const FLAGS: &str = r#"
 --dataloader_pin_memory | --threads N sets the threads; batches are prepared in the background
 --eval_accumulation_steps 8 | logits never stay on a device; remove it
 # Precision and devices
---bf16 | not supported yet; training computes in f32; remove it
---bf16_full_eval | not supported yet; training computes in f32; remove it
+--bf16 | = --precision bf16
+--bf16_full_eval | = --precision bf16
 --fp16 False | =
---fp16 | training computes in f32; remove it
+--fp16 | parameters are kept in f32; --precision bf16 computes products in bf16
 --fp16_full_eval False | =
---fp16_full_eval | training computes in f32; remove it
+--fp16_full_eval | parameters are kept in f32; --precision bf16 computes products in bf16
 --tf32 False | =
---tf32 True | training computes in f32; remove it
---half_precision_backend auto | training computes in f32; remove it
+--tf32 True | parameters are kept in f32; --precision bf16 computes products in bf16
+--half_precision_backend auto | parameters are kept in f32; --precision bf16 computes products in bf16
 --torch_dtype float32 | =
---torch_dtype bfloat16 | training computes in f32; remove it
+--torch_dtype bfloat16 | parameters are kept in f32; --precision bf16 computes products in bf16
 --dtype float32 | =
---dtype bfloat16 | training computes in f32; `progtune merge --dtype` chooses the type of saved weights
+--dtype bfloat16 | parameters are kept in f32; `progtune merge --dtype` chooses the type of saved weights
 --load_in_8bit False | =
 --load_in_8bit | weights are not quantised; --recompute and --memory-budget save memory
 --load_in_4bit False | =

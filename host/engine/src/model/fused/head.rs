@@ -42,7 +42,7 @@ struct LayerTape {
 /// Logits, `[rows, outputs]`, for the rows that the head reads, `[rows, hidden]`.
 pub(crate) fn logits(head: &Head, hidden: &[f32], pass: &Pass<'_>) -> Result<Vec<f32>> {
     let (logits, _) = pass
-        .scratch
+        .head_scratch
         .with_workspace(|w| forward(head, hidden, pass, w, false))?;
     Ok(logits.to_vec())
 }
@@ -57,9 +57,9 @@ pub(crate) fn train(
     below: bool,
     gradients: &mut Gradients,
 ) -> Result<(f64, Option<Vec<f32>>)> {
-    pass.scratch.with_workspace(|w| {
+    pass.head_scratch.with_workspace(|w| {
         let (logits, tapes) = forward(head, hidden, pass, w, true)?;
-        let mut d_logits = pass.scratch.take(logits.len());
+        let mut d_logits = pass.head_scratch.take(logits.len());
         let loss = loss(&mut d_logits, &logits, pass, denominator)?;
         let d_hidden = backward(head, &tapes, d_logits, pass, below, w, gradients)?;
         Ok((loss, d_hidden.map(|d| d.to_vec())))
@@ -73,7 +73,7 @@ fn forward(
     workspace: &mut Workspace,
     record: bool,
 ) -> Result<(Buffer, Vec<LayerTape>)> {
-    let scratch = pass.scratch;
+    let scratch = pass.head_scratch;
     let keys = pass.head_row_keys(head);
     let rows = pass.row_context(keys, true);
     let mut packed = std::mem::take(&mut workspace.more_rows);
@@ -135,7 +135,7 @@ fn backward(
     workspace: &mut Workspace,
     gradients: &mut Gradients,
 ) -> Result<Option<Buffer>> {
-    let scratch = pass.scratch;
+    let scratch = pass.head_scratch;
     let keys = pass.head_row_keys(head);
     let mut d = d_logits;
     for (number, (layer, tape)) in head.layers.iter().zip(tapes).enumerate().rev() {
@@ -190,7 +190,7 @@ fn place<'w>(
     Place {
         parameters: pass.parameters,
         rows: pass.row_context(keys, true),
-        scratch: pass.scratch,
+        scratch: pass.head_scratch,
         workspace,
         record,
     }
@@ -215,7 +215,7 @@ fn weight_gradient(
         return Ok(());
     }
     let rows = x.len() / layer.in_dim;
-    let mut columns = pass.scratch.columns(rows, layer.in_dim);
+    let mut columns = pass.head_scratch.columns(rows, layer.in_dim);
     columns
         .space()
         .pack(Matrix::new(x, x.len() / layer.in_dim, layer.in_dim));

@@ -11,7 +11,7 @@ use crate::{
         gradients::Gradients,
         graph::RowContext,
         layout::Linear,
-        parameters::HostSlice,
+        parameters::{HostSlice, Parameters},
         pass::Pass,
         scratch::{Buffer, Columns, Direction, Scratch, WeightValues, Workspace},
     },
@@ -24,7 +24,7 @@ use progtune_kernels::{
 };
 
 /// A weight that the method computes from the checkpoint's.
-pub(super) struct RewrittenWeight {
+pub(crate) struct RewrittenWeight {
     base: Tensor,
     value: Tensor,
 }
@@ -37,10 +37,20 @@ impl RewrittenWeight {
         rows: RowContext<'_>,
         record: bool,
     ) -> Result<Option<Self>> {
+        Self::of_parameters(layer, pass.parameters, rows, record)
+    }
+
+    /// As [`RewrittenWeight::of`], for a pass of any path.
+    pub(crate) fn of_parameters(
+        layer: &Linear,
+        parameters: &Parameters,
+        rows: RowContext<'_>,
+        record: bool,
+    ) -> Result<Option<Self>> {
         if layer.site.weights.is_empty() {
             return Ok(None);
         }
-        let stored = pass.parameters.variable(layer.weight);
+        let stored = parameters.variable(layer.weight);
         let base = if record {
             Var::from_tensor(&stored.as_detached_tensor())?.into_inner()
         } else {
@@ -48,7 +58,7 @@ impl RewrittenWeight {
         };
         let mut value = base.clone();
         for program in &layer.site.weights {
-            value = program.run(&[("w", value)], pass.parameters, rows)?;
+            value = program.run(&[("w", value)], parameters, rows)?;
         }
         let value = value.contiguous()?;
         Ok(Some(Self { base, value }))
@@ -63,6 +73,22 @@ impl RewrittenWeight {
         pass: &Pass<'_>,
         gradients: &mut Gradients,
     ) -> Result<()> {
+        self.backward_of(layer, d_weight, pass.parameters, gradients)
+    }
+
+    /// The weight that was computed, `[out_dim, in_dim]`.
+    pub(crate) fn value(&self) -> &Tensor {
+        &self.value
+    }
+
+    /// As [`RewrittenWeight::backward`], for a pass of any path.
+    pub(crate) fn backward_of(
+        &self,
+        layer: &Linear,
+        d_weight: &[f32],
+        all: &Parameters,
+        gradients: &mut Gradients,
+    ) -> Result<()> {
         let d_weight = Tensor::from_slice(d_weight, self.value.dims(), self.value.device())?;
         let store = (&self.value * &d_weight)?.sum_all()?.backward()?;
         let parameters = layer
@@ -71,8 +97,8 @@ impl RewrittenWeight {
             .iter()
             .flat_map(|program| program.parameters());
         for id in crate::model::graph::distinct(parameters) {
-            let trained = pass.parameters.is_trainable(id);
-            if let Some(gradient) = store.get(pass.parameters.variable(id)).filter(|_| trained) {
+            let trained = all.is_trainable(id);
+            if let Some(gradient) = store.get(all.variable(id)).filter(|_| trained) {
                 gradients.add(id, gradient)?;
             }
         }

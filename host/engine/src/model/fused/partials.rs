@@ -9,7 +9,7 @@ use crate::model::{
 
 /// The target of a gradient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Target {
+pub(crate) enum Target {
     /// A parameter.
     Parameter(ParameterId),
     /// A value without rows that a program computes from parameters, by the key of its node.

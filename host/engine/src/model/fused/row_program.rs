@@ -32,7 +32,7 @@ use progtune_kernels::{
 /// A graph ready for one pass. The value of each step is rows of numbers, steps are in evaluation
 /// order, and the last one is the result.
 #[derive(Debug)]
-pub(super) struct RowProgram {
+pub(crate) struct RowProgram {
     steps: Vec<Step>,
     /// Whether the backward reads the value of a step.
     needed: Vec<bool>,
@@ -50,7 +50,7 @@ struct Derived {
 
 /// A value without rows that a step reads.
 #[derive(Debug, Clone, Copy)]
-enum Fixed {
+pub(crate) enum Fixed {
     Parameter(ParameterId),
     /// A derived value, by its place in [`RowProgram::derived`].
     Derived(usize),
@@ -58,17 +58,20 @@ enum Fixed {
 
 /// A matrix by which rows are multiplied.
 #[derive(Debug, Clone, Copy)]
-struct FixedMatrix {
-    source: Fixed,
+pub(crate) struct FixedMatrix {
+    /// The value.
+    pub source: Fixed,
     /// The shape as it is stored.
-    rows: usize,
-    columns: usize,
+    pub rows: usize,
+    /// The number of columns as it is stored.
+    pub columns: usize,
     /// Whether the product is x·Mᵀ.
-    transposed: bool,
+    pub transposed: bool,
 }
 
+/// A step of a program.
 #[derive(Debug, Clone, Copy)]
-enum Step {
+pub(crate) enum Step {
     /// An input of the site, by its place in [`INPUTS`].
     Input(usize),
     /// `x·M`, or `x·Mᵀ`, over the last dimension.
@@ -149,6 +152,34 @@ pub(super) struct Run<'a, 'w> {
 }
 
 impl RowProgram {
+    /// The steps in evaluation order.
+    pub(crate) fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// Whether the backward reads the value of a step.
+    pub(crate) fn is_needed(&self, step: usize) -> bool {
+        self.needed[step]
+    }
+
+    /// A derived value, with candle's graph if it depends on something trained.
+    pub(crate) fn derived_value(&self, at: usize) -> &Tensor {
+        &self.derived[at].value
+    }
+
+    /// The target of a derived value's gradient.
+    pub(crate) fn derived_target(&self, program: &Program, at: usize) -> Target {
+        Target::Derived(program.node_key(self.derived[at].node))
+    }
+
+    /// The count of numbers of a value without rows.
+    pub(crate) fn length(&self, fixed: Fixed, parameters: &Parameters) -> usize {
+        match fixed {
+            Fixed::Parameter(id) => parameters.infos()[id].size(),
+            Fixed::Derived(at) => self.derived[at].value.elem_count(),
+        }
+    }
+
     /// The matrices of the program, packed for one pass, one for each step that multiplies.
     pub(super) fn pack<'s>(
         &self,
@@ -236,6 +267,23 @@ impl RowProgram {
             }
         }
         Ok(())
+    }
+}
+
+/// Takes the gradients of a program's derived values, added up over all rows, back to the
+/// parameters.
+pub(crate) fn derived_backward_of(
+    program: &Program,
+    sums: &[(Target, Buffer)],
+    parameters: &Parameters,
+    gradients: &mut Gradients,
+) -> Result<()> {
+    if sums.is_empty() {
+        return Ok(());
+    }
+    match RowProgram::compile(program, parameters)? {
+        Some(compiled) => compiled.derived_backward(program, sums, parameters, gradients),
+        None => Ok(()),
     }
 }
 

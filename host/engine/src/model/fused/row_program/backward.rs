@@ -15,7 +15,7 @@ use progtune_kernels::{
 impl RowProgram {
     /// Turns `d`, the gradient of the result, into that of `y`, and adds the parameters' gradients.
     /// Returns the gradients of the other inputs. `saved` is the result of [`RowProgram::forward`].
-    pub(crate) fn backward(
+    pub(in crate::model::fused) fn backward(
         &self,
         saved: &[Option<Buffer>],
         d: &mut [f32],

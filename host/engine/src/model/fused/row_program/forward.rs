@@ -12,7 +12,7 @@ use progtune_kernels::{
 impl RowProgram {
     /// Replaces `y` by the graph's result; with `record`, returns the values that the backward
     /// reads.
-    pub(crate) fn forward(
+    pub(in crate::model::fused) fn forward(
         &self,
         y: &mut [f32],
         others: Others<'_>,

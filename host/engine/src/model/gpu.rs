@@ -1,0 +1,19 @@
+//! The path on a device with memory of its own: embeddings, blocks, head and optimizer on
+//! progtune's CUDA kernels, with a hand-written backward. [`super::Model`] calls it.
+//!
+//! Everything of a step stays on the device: the batch goes there in one copy, and the loss comes
+//! back. The path speaks to the device through a [`queue`](super::lane::queue), of which there is
+//! one for CUDA and one that runs the same kernels on the CPU, for tests.
+
+mod backward;
+mod block;
+mod embeddings;
+mod head;
+mod linear;
+pub(crate) mod optimizer;
+mod pass;
+mod program;
+mod run;
+
+pub(crate) use pass::Gpu;
+pub(crate) use run::{logits, prefix, train};

@@ -1,0 +1,118 @@
+//! AdamW on the device: the norms of all gradients in two launches, and the update of all
+//! parameters in one. [`crate::optim::AdamW`] calls it.
+
+use super::pass::Parts;
+use crate::error::Result;
+use crate::model::lane::{Lane, arena::Room};
+use progtune_kernels::cuda::{self, AdamWChunk, AdamWConstants, Arguments};
+
+/// A parameter in an update. Its numbers are f32.
+pub(crate) struct Updated {
+    /// The address of the values.
+    pub p: u64,
+    /// The address of the gradient.
+    pub g: u64,
+    /// The address of the first moments.
+    pub m: u64,
+    /// The address of the second moments.
+    pub v: u64,
+    /// The count of values.
+    pub n: usize,
+    /// The block that it belongs to, for the norms.
+    pub group: Option<usize>,
+}
+
+/// The chunks of these parameters, in order.
+fn chunks(parameters: &[Updated]) -> impl Iterator<Item = AdamWChunk> {
+    parameters
+        .iter()
+        .enumerate()
+        .flat_map(|(number, parameter)| {
+            let starts = (0..parameter.n).step_by(AdamWChunk::MOST);
+            starts.map(move |start| {
+                let at = |address: u64| address + 4 * start as u64;
+                AdamWChunk {
+                    p: at(parameter.p),
+                    g: at(parameter.g),
+                    m: at(parameter.m),
+                    v: at(parameter.v),
+                    copy: 0,
+                    n: AdamWChunk::MOST.min(parameter.n - start) as u32,
+                    parameter: number as u32,
+                }
+            })
+        })
+}
+
+/// The global norm of the gradients, then that of each of `groups` groups.
+pub(crate) fn norms(lane: &Lane, parameters: &[Updated], groups: usize) -> Result<Vec<f64>> {
+    let chunks: Vec<AdamWChunk> = chunks(parameters).collect();
+    let of = |chunk: &AdamWChunk| parameters[chunk.parameter as usize].group;
+    let ids: Vec<u32> = chunks
+        .iter()
+        .map(|chunk| of(chunk).map_or(u32::MAX, |group| group as u32))
+        .collect();
+    let mut parts = Parts::default();
+    let table = parts.add(
+        chunks
+            .iter()
+            .flat_map(AdamWChunk::words)
+            .flat_map(u64::to_ne_bytes),
+    );
+    let ids = parts.add_u32(&ids);
+    let room = parts.upload(lane)?;
+    let squares = lane.arena.room(8 * chunks.len())?;
+    let norms = lane.arena.room(8 * (1 + groups))?;
+    let clip = lane.floats(1)?;
+    let arguments = Arguments::default()
+        .address(room.address() + table)
+        .address(squares.address());
+    lane.launch_named(
+        "gradient_squares",
+        cuda::adamw_blocks(chunks.len()),
+        arguments,
+    )?;
+    let arguments = Arguments::default()
+        .address(squares.address())
+        .address(room.address() + ids)
+        .address(norms.address())
+        .address(clip.address())
+        .f64(0.0)
+        .size(chunks.len());
+    lane.launch_named("gradient_norms", cuda::adamw_blocks(1 + groups), arguments)?;
+    let mut bytes = vec![0u8; 8 * (1 + groups)];
+    lane.queue.download(norms.address(), &mut bytes)?;
+    let numbers = bytes.as_chunks::<8>().0.iter().copied();
+    Ok(numbers.map(f64::from_ne_bytes).collect())
+}
+
+/// Updates every parameter once; their gradients are zero afterwards. The gradients are multiplied
+/// by `clip` first.
+pub(crate) fn step(
+    lane: &Lane,
+    parameters: &[Updated],
+    constants: &[AdamWConstants],
+    clip: f32,
+) -> Result<()> {
+    let chunks: Vec<AdamWChunk> = chunks(parameters).collect();
+    let mut parts = Parts::default();
+    let table = parts.add(
+        chunks
+            .iter()
+            .flat_map(AdamWChunk::words)
+            .flat_map(u64::to_ne_bytes),
+    );
+    let constants = parts.add(
+        constants
+            .iter()
+            .flat_map(AdamWConstants::words)
+            .flat_map(u64::to_ne_bytes),
+    );
+    let clip = parts.add(clip.to_ne_bytes());
+    let room: Room = parts.upload(lane)?;
+    let arguments = Arguments::default()
+        .address(room.address() + table)
+        .address(room.address() + constants)
+        .address(room.address() + clip);
+    lane.launch_named("adamw_step", cuda::adamw_blocks(chunks.len()), arguments)
+}

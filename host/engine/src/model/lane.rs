@@ -1,0 +1,8 @@
+//! A device with memory of its own, as the GPU path sees it: the [`queue`] of its work, the
+//! [`arena`] of its memory, and [`rows`] of numbers with the launches on them.
+
+pub mod arena;
+pub mod queue;
+pub mod rows;
+
+pub use rows::Lane;

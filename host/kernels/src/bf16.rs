@@ -1,0 +1,158 @@
+//! bfloat16 numbers as operands of products: the upper half of an f32, rounded. Called by `gemm`,
+//! which multiplies them two at a time.
+//!
+//! Rounding is that of the processors' own instruction (VCVTNEPS2BF16): to nearest, ties to even,
+//! and numbers below the smallest normal one become zero. It is written in integers, so that every
+//! machine gives the same bits.
+//!
+//! A *pair* is two such numbers in the place of one f32, the first in the lower half. Pairs move
+//! through memory like f32, and no arithmetic ever reads them as such.
+//!
+//! ```
+//! use progtune_kernels::bf16::{round, value};
+//!
+//! assert_eq!(value(round(1.0 + 1.0 / 512.0)), 1.0);
+//! assert_eq!(value(round(3.0 + 1.0 / 64.0)), 3.015625);
+//! ```
+
+use crate::simd::simd_fn;
+
+/// The exponent's bits of an f32.
+const EXPONENT: u32 = 0x7f80_0000;
+/// The sign's bit.
+const SIGN: u32 = 0x8000_0000;
+
+/// The nearest bfloat16 number, as its 16 bits.
+#[inline(always)]
+pub fn round(x: f32) -> u16 {
+    let bits = x.to_bits();
+    // Adding a little less than half of the last place, or half if the number is odd, carries over
+    // where the number is to be rounded up.
+    let up = bits.wrapping_add(0x7fff + ((bits >> 16) & 1));
+    // A NaN stays one, and is quiet.
+    let nan = bits | 0x0040_0000;
+    let magnitude = bits & !SIGN;
+    let normal = if magnitude > EXPONENT { nan } else { up };
+    // Numbers that are not normal, and zero.
+    let small = bits & SIGN;
+    ((if bits & EXPONENT == 0 { small } else { normal }) >> 16) as u16
+}
+
+/// The number of these 16 bits.
+#[inline(always)]
+pub fn value(bits: u16) -> f32 {
+    f32::from_bits(u32::from(bits) << 16)
+}
+
+/// Two numbers, rounded, in the place of one.
+#[inline(always)]
+pub fn pair(first: f32, second: f32) -> f32 {
+    f32::from_bits(u32::from(round(first)) | u32::from(round(second)) << 16)
+}
+
+/// The first number of a pair.
+#[inline(always)]
+pub fn first(pair: f32) -> f32 {
+    f32::from_bits(pair.to_bits() << 16)
+}
+
+/// The second number of a pair.
+#[inline(always)]
+pub fn second(pair: f32) -> f32 {
+    f32::from_bits(pair.to_bits() & 0xffff_0000)
+}
+
+/// Zero, with the sign of `x`, if `x` is below the smallest normal number; else `x`.
+#[inline(always)]
+pub fn flush(x: f32) -> f32 {
+    let bits = x.to_bits();
+    f32::from_bits(if bits & EXPONENT == 0 {
+        bits & SIGN
+    } else {
+        bits
+    })
+}
+
+/// `sum + a₂·b₂ + a₁·b₁` for two pairs, as VDPBF16PS computes it on AMD's and Intel's processors:
+/// two fused multiply-adds, the second number of the pairs first, with results that are not normal
+/// flushed to zero.
+#[inline(always)]
+pub fn multiply_add(sum: f32, a: f32, b: f32) -> f32 {
+    let sum = flush(second(a).mul_add(second(b), flush(sum)));
+    flush(first(a).mul_add(first(b), sum))
+}
+
+simd_fn! {
+    /// The pairs of neighbours in `from`; the last number of an odd count is paired with zero.
+    pub fn pair_neighbours(to: &mut [f32], from: &[f32]) {
+        let (pairs, rest) = from.as_chunks::<2>();
+        for (to, [first, second]) in to.iter_mut().zip(pairs) {
+            *to = pair(*first, *second);
+        }
+        if let [last] = rest {
+            to[pairs.len()] = pair(*last, 0.0);
+        }
+    }
+}
+
+simd_fn! {
+    /// The pairs of the numbers of two rows.
+    pub fn pair_rows(to: &mut [f32], firsts: &[f32], seconds: &[f32]) {
+        for ((to, first), second) in to.iter_mut().zip(firsts).zip(seconds) {
+            *to = pair(*first, *second);
+        }
+    }
+}
+
+simd_fn! {
+    /// The numbers of a row, each paired with zero.
+    pub fn pair_with_zeros(to: &mut [f32], firsts: &[f32]) {
+        for (to, first) in to.iter_mut().zip(firsts) {
+            *to = pair(*first, 0.0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounding_is_to_nearest_even() {
+        for (x, want) in [
+            (0.0f32, 0x0000u16),
+            (-0.0, 0x8000),
+            (1.0, 0x3f80),
+            (-1.5, 0xbfc0),
+            (f32::INFINITY, 0x7f80),
+            (f32::MAX, 0x7f80),
+            (f32::MIN_POSITIVE, 0x0080),
+            (f32::MIN_POSITIVE / 2.0, 0x0000),
+            (-f32::MIN_POSITIVE / 2.0, 0x8000),
+        ] {
+            assert_eq!(round(x), want, "{x}");
+        }
+        // Just below, at, and just above the middle between two neighbours.
+        for (bits, want) in [
+            (0x3f80_7fff, 0x3f80),
+            (0x3f80_8000, 0x3f80),
+            (0x3f80_8001, 0x3f81),
+            (0x3f81_8000, 0x3f82),
+        ] {
+            assert_eq!(round(f32::from_bits(bits)), want, "{bits:x}");
+        }
+        assert!(value(round(f32::NAN)).is_nan());
+        assert!(value(round(f32::from_bits(0x7f80_0001))).is_nan());
+    }
+
+    #[test]
+    fn pairs_hold_two_numbers() {
+        let mut to = [f32::NAN; 3];
+        pair_neighbours(&mut to, &[1.0, 2.0, 3.0, 4.0, 5.0]);
+        let seen: Vec<[f32; 2]> = to.iter().map(|&p| [first(p), second(p)]).collect();
+        assert_eq!(seen, [[1.0, 2.0], [3.0, 4.0], [5.0, 0.0]]);
+        pair_rows(&mut to, &[1.0, 2.0, 3.0], &[4.0, 5.0, 6.0]);
+        assert_eq!((first(to[2]), second(to[2])), (3.0, 6.0));
+        assert_eq!(multiply_add(0.5, pair(2.0, 3.0), pair(10.0, 100.0)), 320.5);
+    }
+}
