@@ -150,8 +150,8 @@ __device__ __forceinline__ void forward(ForwardShared<T, D>& shared, const Atten
                 p *= mask[row >= 8].factor(place.channel(j0 + column));
             });
         }
+        // What it holds was read before the block's last barrier.
         T* p = shared.p.at[of_warp];
-        __syncwarp();
         store_scores<T>(s, p, SCORE_STRIDE);
         __syncwarp();
         add_product<D, TILE>(out, p, SCORE_STRIDE, shared.v.at[0], STRIDE);
@@ -237,8 +237,8 @@ __device__ __forceinline__ void backward_queries(QueriesShared<T, D>& shared, co
             if (a.dropout.row_keys) d *= mask[half].factor(place.channel(j));
             score = scale * p * (d - delta[half]);
         });
+        // What it holds was read before the block's last barrier.
         T* d_s = shared.d_s.at[of_warp];
-        __syncwarp();
         store_scores<T>(s, d_s, SCORE_STRIDE);
         __syncwarp();
         add_product<D, TILE>(out, d_s, SCORE_STRIDE, shared.k.at[0], STRIDE);
@@ -328,8 +328,8 @@ __device__ __forceinline__ void backward_keys(KeysShared<T, D>& shared, const At
             d = scale * p * (d * factor - shared.delta[i]);
             score = p * factor;
         });
+        // What it holds was read before the block's last barrier.
         T* p = shared.p.at[of_warp];
-        __syncwarp();
         store_scores<T>(s, p, SCORE_STRIDE);
         __syncwarp();
         add_product<D, TILE>(sums_v, p, SCORE_STRIDE, shared.d_context.at[0], STRIDE);

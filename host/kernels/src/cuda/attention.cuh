@@ -85,9 +85,10 @@ struct Place {
         UNROLL
         for (u32 half = 0; half < 2; half++) {
             const u32 row = i + lane_group() + 8 * half;
-            mask[half] = a.dropout.row_keys && row < n_queries
-                             ? row_mask(a.dropout, first_query + row)
-                             : RowMask{};
+            // Limit and scale are the same in both cases, and therefore take no registers.
+            mask[half] = RowMask{0, 0, a.dropout.limit, a.dropout.scale};
+            if (a.dropout.row_keys && row < n_queries)
+                mask[half] = row_mask(a.dropout, first_query + row);
         }
     }
 
