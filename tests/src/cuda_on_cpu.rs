@@ -3,14 +3,14 @@
 use candle_core::Tensor;
 use progtune_cuda_on_cpu::memory::{Device, Product as DeviceProduct};
 use progtune_engine::{
-    error::{Error, Result},
+    Error, Result,
     model::{
+        HostSlice,
         lane::{
             Lane,
             arena::Arena,
             queue::{Address, Memory, Product, Queue},
         },
-        parameters::HostSlice,
     },
 };
 use progtune_kernels::cuda::{Arguments, Launch, Number};

@@ -7,8 +7,8 @@
 
 use candle_core::Tensor;
 use progtune_engine::{
-    batch::{Batch, Labels},
-    model::{description::HeadKind, device::Kernels, step::Step},
+    Batch, HeadKind, Labels,
+    model::{Kernels, Step},
     optim::{AdamW, Settings},
 };
 use progtune_kernels::cuda::Number;

@@ -71,7 +71,13 @@ mod x86 {
 
     /// # Safety
     /// The machine must have AVX512-BF16; `a`, `b` and `c` must be as long as [`super::tile`] says.
-    pub(super) unsafe fn native(size: Size, a: *const f32, b: *const f32, to: Target<'_>, ahead: &[f32]) {
+    pub(super) unsafe fn native(
+        size: Size,
+        a: *const f32,
+        b: *const f32,
+        to: Target<'_>,
+        ahead: &[f32],
+    ) {
         // SAFETY: passed on from the caller.
         unsafe { by_rows!(native_rows, size.rows, (size, a, b, to, ahead)) }
     }

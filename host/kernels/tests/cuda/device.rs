@@ -7,9 +7,9 @@ use progtune_kernels::cuda::{DropoutArgument, Launch, Number};
 use std::{ffi::c_void, path::Path};
 
 /// The greatest error of a result in f32, relative to the largest number beside it.
-pub const F32: f32 = 5e-6;
+pub(crate) const F32: f32 = 5e-6;
 /// The same for activations in bf16, whose eight bits round by up to 1/512 once or twice.
-pub const BF16: f32 = 8e-3;
+pub(crate) const BF16: f32 = 8e-3;
 
 /// Bytes before and behind each buffer that no kernel may change. Read as numbers they are NaN, and
 /// so are buffers that nothing has been written to.
@@ -18,11 +18,11 @@ const UNWRITTEN: u8 = 0xFF;
 
 /// A buffer of a [`Device`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct At(usize);
+pub(crate) struct At(usize);
 
 /// One argument of a kernel.
 #[derive(Clone)]
-pub enum Argument {
+pub(crate) enum Argument {
     /// The address of a buffer.
     Buffer(At),
     /// A null pointer.
@@ -44,7 +44,7 @@ impl From<Option<At>> for Argument {
 }
 
 /// A number or a `repr(C)` structure of numbers as an argument.
-pub fn value<V: Copy>(value: V) -> Argument {
+pub(crate) fn value<V: Copy>(value: V) -> Argument {
     Argument::Value(bytes_of(&[value]).to_vec())
 }
 
@@ -56,7 +56,7 @@ fn bytes_of<V: Copy>(values: &[V]) -> &[u8] {
 }
 
 /// Memory, and the number type of its activations.
-pub struct Device {
+pub(crate) struct Device {
     pub number: Number,
     buffers: Vec<Buffer>,
 }
@@ -82,7 +82,7 @@ impl Buffer {
 }
 
 impl Device {
-    pub fn new(number: Number) -> Self {
+    pub(crate) fn new(number: Number) -> Self {
         Self {
             number,
             buffers: Vec::new(),
@@ -90,7 +90,7 @@ impl Device {
     }
 
     /// A buffer with these numbers, of any type.
-    pub fn put<V: Copy>(&mut self, values: &[V]) -> At {
+    pub(crate) fn put<V: Copy>(&mut self, values: &[V]) -> At {
         let bytes = bytes_of(values);
         let at = self.room(bytes.len());
         let memory = self.memory_mut(at);
@@ -99,7 +99,7 @@ impl Device {
     }
 
     /// A buffer of activations, rounded if they are in bf16.
-    pub fn activations(&mut self, values: &[f32]) -> At {
+    pub(crate) fn activations(&mut self, values: &[f32]) -> At {
         match self.number {
             Number::F32 => self.put(values),
             Number::Bf16 => self.put(&values.iter().map(|&v| to_bf16(v)).collect::<Vec<u16>>()),
@@ -107,12 +107,12 @@ impl Device {
     }
 
     /// A buffer of activations that nothing has been written to.
-    pub fn unwritten(&mut self, n: usize) -> At {
+    pub(crate) fn unwritten(&mut self, n: usize) -> At {
         self.room(n * self.number.bytes())
     }
 
     /// A buffer of `n` numbers of type `V` that nothing has been written to.
-    pub fn unwritten_as<V>(&mut self, n: usize) -> At {
+    pub(crate) fn unwritten_as<V>(&mut self, n: usize) -> At {
         self.room(n * size_of::<V>())
     }
 
@@ -134,19 +134,19 @@ impl Device {
     }
 
     /// Replaces the first numbers of a buffer.
-    pub fn overwrite<V: Copy>(&mut self, at: At, values: &[V]) {
+    pub(crate) fn overwrite<V: Copy>(&mut self, at: At, values: &[V]) {
         let bytes = bytes_of(values);
         assert!(bytes.len() <= self.buffers[at.0].bytes);
         self.memory_mut(at)[GUARD..GUARD + bytes.len()].copy_from_slice(bytes);
     }
 
     /// The address of a buffer, for structures.
-    pub fn address(&self, at: At) -> u64 {
+    pub(crate) fn address(&self, at: At) -> u64 {
         self.buffers[at.0].address()
     }
 
     /// The numbers of a buffer.
-    pub fn get<V: Copy>(&self, at: At) -> Vec<V> {
+    pub(crate) fn get<V: Copy>(&self, at: At) -> Vec<V> {
         let content = self.buffers[at.0].content();
         assert_eq!(content.len() % size_of::<V>(), 0);
         content
@@ -157,7 +157,7 @@ impl Device {
     }
 
     /// The activations of a buffer.
-    pub fn read(&self, at: At) -> Vec<f32> {
+    pub(crate) fn read(&self, at: At) -> Vec<f32> {
         match self.number {
             Number::F32 => self.get(at),
             Number::Bf16 => self.get::<u16>(at).into_iter().map(from_bf16).collect(),
@@ -165,7 +165,7 @@ impl Device {
     }
 
     /// Row keys and probability as an argument; `p` = 0 means no dropout.
-    pub fn dropout(&mut self, p: f32, site_key: u64, row_keys: &[u64]) -> DropoutArgument {
+    pub(crate) fn dropout(&mut self, p: f32, site_key: u64, row_keys: &[u64]) -> DropoutArgument {
         if p == 0.0 {
             return DropoutArgument::NONE;
         }
@@ -174,7 +174,7 @@ impl Device {
     }
 
     /// Runs `kernel` with the suffix of the activations' type.
-    pub fn run(&mut self, file: &str, kernel: &str, launch: Launch, arguments: &[Argument]) {
+    pub(crate) fn run(&mut self, file: &str, kernel: &str, launch: Launch, arguments: &[Argument]) {
         let kernel = format!("{kernel}_{}", self.number.suffix());
         self.run_plain(file, &kernel, launch, arguments);
     }
@@ -182,14 +182,20 @@ impl Device {
     /// Runs a kernel with threads and blocks in ascending, descending and random order, from the
     /// same memory each time. The three must leave the same bits, and no byte outside the buffers
     /// may change.
-    pub fn run_plain(&mut self, file: &str, kernel: &str, launch: Launch, arguments: &[Argument]) {
+    pub(crate) fn run_plain(
+        &mut self,
+        file: &str,
+        kernel: &str,
+        launch: Launch,
+        arguments: &[Argument],
+    ) {
         if let Err(message) = self.try_run(Path::new(file), kernel, launch, arguments) {
             panic!("{kernel}: {message}");
         }
     }
 
     /// [`Device::run_plain`], with a fault as an error.
-    pub fn try_run(
+    pub(crate) fn try_run(
         &mut self,
         file: &Path,
         kernel: &str,

@@ -12,7 +12,13 @@ use progtune_kernels::{
 const FILE: &str = "linear.cu";
 
 /// Adds partial sums, `[n_chunks, columns]` each, to the numbers of `sums`.
-pub fn add_up(device: &mut Device, partial: &[At], sums: &[At], columns: usize, n_chunks: u32) {
+pub(crate) fn add_up(
+    device: &mut Device,
+    partial: &[At],
+    sums: &[At],
+    columns: usize,
+    n_chunks: u32,
+) {
     let mut targets = ColumnSumsArgument::default();
     for (pair, (&partial, &sum)) in targets.pairs.iter_mut().zip(partial.iter().zip(sums)) {
         *pair = [device.address(partial), device.address(sum)];

@@ -300,7 +300,13 @@ impl<'a> Pass<'a> {
     }
 
     /// The dropout of a place for rows of these keys.
-    pub(super) fn dropout(&self, p: f64, site: DropoutSite, keys: Address, on: bool) -> DropoutArgument {
+    pub(super) fn dropout(
+        &self,
+        p: f64,
+        site: DropoutSite,
+        keys: Address,
+        on: bool,
+    ) -> DropoutArgument {
         match self.step.filter(|_| on && p > 0.0) {
             Some(step) => DropoutArgument::new(p as f32, step.site_key(site.number()), keys),
             None => DropoutArgument::NONE,

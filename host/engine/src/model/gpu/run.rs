@@ -34,7 +34,12 @@ struct Encoded {
 }
 
 /// Logits without dropout, `[rows, outputs]`.
-pub(crate) fn logits(model: &Model, gpu: &Gpu, batch: &Batch, start: Option<Start>) -> Result<Tensor> {
+pub(crate) fn logits(
+    model: &Model,
+    gpu: &Gpu,
+    batch: &Batch,
+    start: Option<Start>,
+) -> Result<Tensor> {
     let pass = Pass::new(model, gpu, batch, None)?;
     let blocks = model.layout.blocks.len();
     let encoded = encode(model, &pass, Depth::Block(blocks), start, blocks)?;

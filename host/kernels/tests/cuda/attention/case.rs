@@ -18,7 +18,7 @@ const BF16: f32 = 2.5e-2;
 
 /// Sequences and the way in which they are read.
 #[derive(Clone)]
-pub struct Case {
+pub(super) struct Case {
     /// The number of keys of each sequence.
     pub lengths: Vec<usize>,
     /// Whether only the first token of each sequence has a query.
@@ -35,7 +35,7 @@ pub struct Case {
 }
 
 /// The rows of a case. They fit bf16, so that both number types have the same.
-pub struct Inputs {
+pub(super) struct Inputs {
     pub q: Vec<f32>,
     pub k: Vec<f32>,
     pub v: Vec<f32>,
@@ -47,7 +47,7 @@ pub struct Inputs {
     pub site: u64,
 }
 
-pub struct Results {
+pub(super) struct Results {
     pub context: Vec<f32>,
     pub d_q: Vec<f32>,
     pub d_k: Vec<f32>,
@@ -93,7 +93,7 @@ impl Case {
     }
 
     /// Compares the kernels with the CPU.
-    pub fn check(&self, number: Number) {
+    pub(super) fn check(&self, number: Number) {
         let inputs = self.inputs();
         let (got, want) = (self.run(&inputs, number), self.on_cpu(&inputs));
         self.compare(&got, &want, number);
@@ -101,7 +101,7 @@ impl Case {
 
     /// Compares the kernels of f32 with the definition and finite differences, and those of bf16
     /// with those of f32.
-    pub fn check_against_definition(&self) {
+    pub(super) fn check_against_definition(&self) {
         let inputs = self.inputs();
         let got = self.run(&inputs, Number::F32);
         let definition = Definition {

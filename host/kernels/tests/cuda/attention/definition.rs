@@ -4,14 +4,14 @@ use super::case::{Case, Inputs};
 use progtune_kernels::{attention::first_channel, dropout::apply_row};
 
 /// A case whose rows may be replaced.
-pub struct Definition<'a> {
+pub(super) struct Definition<'a> {
     pub case: &'a Case,
     pub inputs: &'a Inputs,
 }
 
 impl Definition<'_> {
     /// dropout(softmax(q·kᵀ/√d))·v over the keys within the window, and the prefix.
-    pub fn context(&self, q: &[f32], k: &[f32], v: &[f32], prefix: &[f32]) -> Vec<f32> {
+    pub(super) fn context(&self, q: &[f32], k: &[f32], v: &[f32], prefix: &[f32]) -> Vec<f32> {
         let Case {
             heads,
             head_dim,
