@@ -118,12 +118,16 @@ pub(super) fn remove_run(folder: &Folder) -> io::Result<()> {
 /// # Errors
 /// Fails if the file system refuses.
 pub(super) fn remove_results(folder: &Folder, is_old: &dyn Fn(&str) -> bool) -> io::Result<()> {
-    // The mark of a finished run goes first.
-    for name in all().filter(|name| *name != CONFIG && is_old(name)) {
-        folder.remove(name)?;
+    // The mark of a finished run goes first. Then the checkpoints go, because the run could only
+    // continue with the records that are removed last.
+    if is_old(RESULTS) {
+        folder.remove(RESULTS)?;
     }
     if is_old(checkpoint::DIRECTORY) {
         checkpoint::remove_all(folder)?;
+    }
+    for name in all().filter(|name| *name != CONFIG && is_old(name)) {
+        folder.remove(name)?;
     }
     for name in folder.names()? {
         let is_record = is_of_a_run(&name) && name != checkpoint::DIRECTORY && name != CONFIG;
