@@ -302,8 +302,8 @@ mod tests {
     fn every_word_without_an_equal_is_answered() {
         for (typed, read) in [
             (
-                "--fp16 --run_name mine --seed 1 --bf16",
-                "answers --fp16 --run_name --bf16",
+                "--fp16 --run_name mine --seed 1 --fp16_full_eval",
+                "answers --fp16 --run_name --fp16_full_eval",
             ),
             (
                 "--report_to wandb tensorboard --seed 1",
