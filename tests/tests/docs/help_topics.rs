@@ -55,7 +55,10 @@ fn topics_commands_and_flags_are_shown() {
     let alias = help(&["learning_rate"]);
     assert!(alias.contains("another name of --lr\n"), "{alias}");
     let answered = help(&["--fp16"]).replace("\n  ", " ");
-    assert!(answered.contains("parameters are kept in f32"), "{answered}");
+    assert!(
+        answered.contains("parameters are kept in f32"),
+        "{answered}"
+    );
 }
 
 #[test]
