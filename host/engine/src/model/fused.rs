@@ -27,7 +27,7 @@ mod weight_gradients;
 
 pub(super) use backward::backward as block_backward;
 pub(super) use embeddings::{
-    EmbeddingsTape, backward as embeddings_backward, forward as embeddings_forward,
+    EmbeddingsTape, backward as embeddings_backward, check_ids, forward as embeddings_forward,
 };
 pub(super) use forward::forward as block_forward;
 pub use groups::most_task_rows;

@@ -8,10 +8,12 @@ use super::{
     site::{self, Place, ReadyProgram, SiteTape},
 };
 use crate::{
+    batch::Batch,
     error::{Error, Result},
     model::{
         gradients::Gradients,
         layout::Embeddings,
+        parameters::{ParameterId, Parameters},
         pass::Pass,
         scratch::{Buffer, Scratch, Workspace},
         step::DropoutSite,
@@ -60,14 +62,7 @@ pub(crate) fn forward(
         p.host(layer.token_type),
     );
     let (word, position, kind): (&[f32], &[f32], &[f32]) = (&word, &position, &kind);
-    check_ids(
-        hidden,
-        &[
-            (word, &batch.input_ids, "token"),
-            (position, &batch.position_ids, "position"),
-            (kind, &batch.token_type_ids, "token type"),
-        ],
-    )?;
+    check_ids(p, layer, batch)?;
     let (gamma, beta) = (p.host(layer.norm.weight), p.host(layer.norm.bias));
     let norm = layer_norm::Norm {
         gamma: &gamma,
@@ -122,19 +117,24 @@ pub(crate) fn forward(
     Ok((y, tape))
 }
 
-/// Checks that every id has a row in its table. The tokenizer gives no others, but a file of
-/// tokenised examples may.
-fn check_ids(hidden: usize, tables: &[(&[f32], &[u32], &str)]) -> Result<()> {
-    for (table, ids, name) in tables {
-        let (largest, rows) = (ids.iter().max(), table.len() / hidden);
-        if let Some(id) = largest.filter(|&&id| id as usize >= rows) {
-            return Err(Error::Model(format!(
-                "the tokenised examples have the {name} {id}, but the model has only {rows}; run once with \
-                 --token-cache overwrite to tokenise the data again"
-            )));
-        }
+/// Checks that every id of `batch` has a row in its table. The tokenizer gives no others, but a
+/// file of tokenised examples may.
+pub(crate) fn check_ids(parameters: &Parameters, layer: &Embeddings, batch: &Batch) -> Result<()> {
+    let rows = |table: ParameterId| parameters.infos()[table].shape[0];
+    check_table(rows(layer.word), &batch.input_ids, "token")?;
+    check_table(rows(layer.position), &batch.position_ids, "position")?;
+    check_table(rows(layer.token_type), &batch.token_type_ids, "token type")
+}
+
+/// [`check_ids`] for one table of `rows` rows, whose ids are called `name`.
+fn check_table(rows: usize, ids: &[u32], name: &str) -> Result<()> {
+    match ids.iter().max() {
+        Some(&largest) if largest as usize >= rows => Err(Error::Model(format!(
+            "the tokenised examples have the {name} {largest}, but the model has only {rows}; run once with \
+             --token-cache overwrite to tokenise the data again"
+        ))),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Adds the gradients of the tables, the LayerNorm and the method; `d` is the gradient of the
@@ -207,19 +207,13 @@ pub(crate) fn backward(
 
 #[cfg(test)]
 mod tests {
-    use super::check_ids;
+    use super::check_table;
 
     #[test]
     fn ids_without_a_row_are_named() {
-        let (table, types) = ([0.0; 6], [0.0; 2]);
-        assert!(
-            check_ids(
-                2,
-                &[(&table, &[0, 2], "token"), (&types, &[], "token type")]
-            )
-            .is_ok()
-        );
-        let error = check_ids(2, &[(&table, &[0, 3], "token")]).unwrap_err();
+        assert!(check_table(3, &[0, 2], "token").is_ok());
+        assert!(check_table(1, &[], "token type").is_ok());
+        let error = check_table(3, &[0, 3], "token").unwrap_err();
         assert!(
             error
                 .to_string()

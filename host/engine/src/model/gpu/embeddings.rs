@@ -9,7 +9,10 @@ use crate::model::lane::{arena::Room, rows::Rows};
 use crate::{
     error::Result,
     model::{
-        fused::derived_backward_of, gradients::Gradients, layout::Embeddings, step::DropoutSite,
+        fused::{check_ids, derived_backward_of},
+        gradients::Gradients,
+        layout::Embeddings,
+        step::DropoutSite,
     },
 };
 use progtune_kernels::cuda::{self, Arguments, DropoutArgument};
@@ -44,9 +47,7 @@ pub(super) fn forward(
     drop: bool,
 ) -> Result<(Rows, EmbeddingsTape)> {
     let (lane, batch, device) = (pass.lane(), pass.batch, &pass.device);
-    pass.check_ids(layer.word, &batch.input_ids, "token")?;
-    pass.check_ids(layer.position, &batch.position_ids, "position")?;
-    pass.check_ids(layer.token_type, &batch.token_type_ids, "token type")?;
+    check_ids(pass.parameters, layer, batch)?;
     let (n, hidden) = (batch.tokens(), pass.config.encoder.hidden_size);
     // (1)
     let x_hat = lane.rows(n, hidden)?;

@@ -8,7 +8,7 @@ use crate::model::lane::{
 };
 use crate::{
     batch::{Batch, Labels},
-    error::{Error, Result},
+    error::Result,
     model::{
         Model,
         config::ModelConfig,
@@ -318,21 +318,6 @@ impl<'a> Pass<'a> {
         RowContext {
             step: self.step.filter(|_| on),
             row_keys,
-        }
-    }
-
-    /// Checks that every id has a row in its table.
-    ///
-    /// # Errors
-    /// If one has none: the tokenised examples are those of another model.
-    pub(super) fn check_ids(&self, id: ParameterId, ids: &[u32], name: &str) -> Result<()> {
-        let rows = self.parameters.infos()[id].shape[0];
-        match ids.iter().max() {
-            Some(&largest) if largest as usize >= rows => Err(Error::Model(format!(
-                "the tokenised examples have the {name} {largest}, but the model has only {rows}; run once with --token-cache \
-                 overwrite to tokenise the data again"
-            ))),
-            _ => Ok(()),
         }
     }
 
