@@ -195,7 +195,7 @@ fn logits_now(config: &CheckConfig, recorded: Option<&Recorded>) -> Result<Optio
         } else {
             Kernels::Composed
         };
-        let is_bf16 = recorded.precision == Precision::Bf16.resolved();
+        let is_bf16 = recorded.precision == Precision::Bf16.to_string();
         inference.machine.precision = if is_bf16 {
             Precision::Bf16
         } else {
@@ -225,7 +225,7 @@ fn logits_now(config: &CheckConfig, recorded: Option<&Recorded>) -> Result<Optio
             device: machine.device.to_string(),
             simd: simd_name(machine.precision).into(),
             is_fused: machine.is_fused(),
-            precision: machine.precision.resolved().into(),
+            precision: machine.precision_name(),
             probes: recorded.probes.clone(),
             logits: verify::logits(model, &batch)?,
         }))

@@ -2,7 +2,7 @@
 //! `run_record`; `verify` takes the instruction set.
 
 use crate::config::MachineConfig;
-use progtune_engine::model::Precision;
+use progtune_engine::model::{ComputePath, Precision};
 use progtune_kernels::{
     gemm::Operands,
     simd::{Level, level},
@@ -30,8 +30,8 @@ pub(crate) fn to_json(machine: &MachineConfig) -> Value {
         "threads": machine.threads.unwrap_or(cores),
         "memory_bytes": memory_bytes(),
         "device": machine.device.to_string(),
-        "kernels": if machine.is_fused() { "fused" } else { "composed" },
-        "precision": machine.precision.resolved(),
+        "kernels": if machine.path() == ComputePath::Composed { "composed" } else { "fused" },
+        "precision": machine.precision_name(),
     })
 }
 

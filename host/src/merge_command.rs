@@ -79,6 +79,7 @@ pub fn run_merge(config: &MergeConfig) -> Result<()> {
         seed: 0,
         device: Device::Cpu,
         kernels: Kernels::Auto,
+        precision: Precision::F32,
     }
     .build()?;
     let merged = merge(&model, head, &model_plan.rewrites, &adapter.method)?;

@@ -23,8 +23,7 @@ use progtune_engine::rng::Stream;
 use progtune_engine::{
     Batch, EncodedExample, Error, HeadKind, Result, Target,
     model::{
-        Gradients, Model, ModelConfig, Parameters, Step, description::ParameterInfo,
-        graph::initial_value,
+        Model, ModelConfig, Parameters, Step, description::ParameterInfo, graph::initial_value,
     },
     open_device,
     optim::{AdamW, Settings},
@@ -355,7 +354,7 @@ impl Calibration {
             .filter(|&id| wanted(&model_plan.parameters[id]))
             .collect();
         model.parameters.set_trainable(&ids);
-        let mut gradients = Gradients::new(&model.parameters);
+        let mut gradients = model.gradients()?;
         let step = Step {
             seed,
             number: round,
@@ -369,7 +368,7 @@ impl Calibration {
     fn time_update(&mut self) -> Result<f64> {
         let Small { model, model_plan } = &mut self.two;
         model.parameters.set_trainable(&model_plan.candidates);
-        let mut gradients = Gradients::new(&model.parameters);
+        let mut gradients = model.gradients()?;
         let mut optimizer = AdamW::new(Settings {
             beta1: 0.9,
             beta2: 0.999,

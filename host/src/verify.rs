@@ -359,7 +359,7 @@ pub fn verify(
                 device: machine.device.to_string(),
                 simd: simd_name(machine.precision).into(),
                 is_fused: machine.is_fused(),
-                precision: machine.precision.resolved().into(),
+                precision: machine.precision_name(),
                 probes: expected.probes.clone(),
                 logits,
             },

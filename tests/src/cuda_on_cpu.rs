@@ -1,7 +1,7 @@
 //! The engine's queue of GPU work on a device that is the CPU. The tests of the GPU path use it.
 
 use candle_core::Tensor;
-use progtune_cuda_on_cpu::memory::{Device, Product as DeviceProduct};
+use progtune_cuda_on_cpu::memory::Device;
 use progtune_engine::{
     Error, Result,
     model::{
@@ -9,11 +9,11 @@ use progtune_engine::{
         lane::{
             Lane,
             arena::Arena,
-            queue::{Address, Memory, Product, Queue},
+            queue::{Address, Memory, Queue},
         },
     },
 };
-use progtune_kernels::cuda::{Arguments, Launch, Number};
+use progtune_kernels::cuda::{Arguments, Launch, Number, Product};
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
@@ -66,6 +66,14 @@ fn count(counter: &AtomicUsize) {
 }
 
 impl Queue for CpuQueue {
+    fn card(&self) -> &str {
+        "a GPU that is the CPU"
+    }
+
+    fn form(&self) -> &'static str {
+        "f32"
+    }
+
     fn allocate(&self, bytes: usize) -> Result<Memory> {
         count(&self.allocations);
         let piece = self.device.allocate(bytes);
@@ -106,22 +114,9 @@ impl Queue for CpuQueue {
         done.map_err(|fault| Error::Model(format!("{kernel}: {fault}")))
     }
 
-    fn product(&self, p: &Product) -> Result<()> {
+    fn product(&self, product: &Product) -> Result<()> {
         count(&self.products);
-        self.device.product(&DeviceProduct {
-            a: p.a,
-            a_transposed: p.a_transposed,
-            b: p.b,
-            b_transposed: p.b_transposed,
-            c: p.c,
-            m: p.m,
-            n: p.n,
-            k: p.k,
-            operands: p.operands,
-            result: p.result,
-            bias: p.bias,
-            accumulate: p.accumulate,
-        });
+        self.device.product(product);
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use progtune_datasets::{SplitName, Task, load_split};
 use progtune_engine::{
     Assembly, EncodedExample, HeadKind, ModelSource,
     adapter::Adapter,
-    model::{Device, Kernels, Model, weights::HeadPolicy},
+    model::{Device, Kernels, Model, Precision, weights::HeadPolicy},
     plan::{ModelPlan, RunPlan, Stage},
     plugin::{self, LoadedMethod, LoadedSchedule, Plugins},
 };
@@ -81,6 +81,7 @@ impl Wanted<'_> {
             seed: 1,
             device: Device::Cpu,
             kernels: self.kernels,
+            precision: Precision::F32,
         }
         .build()
         .expect("the model");

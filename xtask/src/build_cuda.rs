@@ -27,7 +27,7 @@ The program and its plugins are then in target/cuda/PROFILE.
 /// candle's PTX, while progtune's own kernels are built for each (`host/kernels/build.rs`).
 const COMPUTE_CAP: &str = "80";
 
-const LIBRARIES: [Library; 3] = [
+const LIBRARIES: [Library; 4] = [
     Library {
         name: "cuda",
         files: &["libcuda.so.1"],
@@ -39,14 +39,19 @@ const LIBRARIES: [Library; 3] = [
         symbols: include_str!("../build_cuda/cublas.symbols"),
     },
     Library {
+        name: "cublasLt",
+        files: &["libcublasLt.so.13", "libcublasLt.so.12"],
+        symbols: include_str!("../build_cuda/cublasLt.symbols"),
+    },
+    Library {
         name: "curand",
         files: &["libcurand.so.10"],
         symbols: include_str!("../build_cuda/curand.symbols"),
     },
 ];
 
-/// Libraries that cudarc names to the linker and of which nothing is called.
-const UNUSED: [&str; 2] = ["cublasLt", "nvrtc"];
+/// A library that cudarc names to the linker and of which nothing is called.
+const UNUSED: [&str; 1] = ["nvrtc"];
 
 /// The libraries that the program may need to start, which every Linux has.
 const ALLOWED: [&str; 6] = [

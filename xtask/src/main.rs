@@ -5,8 +5,8 @@ mod bench_checkpoints;
 mod bench_large;
 mod bench_peer;
 mod build_cuda;
-mod check_cuda;
 mod check_dist;
+mod check_fake_gpu;
 mod check_kernels;
 mod check_peft;
 mod check_tokenizers;
@@ -55,14 +55,14 @@ const TASKS: &[Task] = &[
         run: build_cuda::run,
     },
     Task {
-        name: "check-cuda",
-        help: "type-check the cuda feature without a GPU or CUDA toolkit (further arguments go to `cargo check`)",
-        run: check_cuda::run,
-    },
-    Task {
         name: "check-dist",
         help: "run the archive of `dist` where the repository is hidden, and print sizes (`check-dist --help`)",
         run: check_dist::run,
+    },
+    Task {
+        name: "check-fake-gpu",
+        help: "train with the program of build-cuda on a GPU that is the CPU, and compare (`check-fake-gpu --help`)",
+        run: check_fake_gpu::run,
     },
     Task {
         name: "check-kernels",

@@ -2,8 +2,10 @@
 //! values. The recipe, `evaluate`, `predict` and `merge` call it. `initial` gives the same first
 //! values one by one.
 
+mod gpu;
 mod initial;
 
+pub use gpu::open_device;
 pub use initial::InitialValues;
 
 use crate::rng::Stream;
@@ -15,7 +17,7 @@ use crate::{
         Model,
         config::ModelConfig,
         description::{HeadKind, ParameterInfo},
-        device::{Device as DeviceChoice, Kernels},
+        device::{ComputePath, Device as DeviceChoice, Kernels, Precision},
         graph::initial_value,
         parameters::Parameters,
         weights::HeadPolicy,
@@ -32,7 +34,7 @@ use progtune_process::{Phase, short_list};
 /// ```no_run
 /// use progtune_engine::{
 ///     Assembly, HeadKind, ModelSource,
-///     model::{Device, Kernels, weights::HeadPolicy},
+///     model::{Device, Kernels, Precision, weights::HeadPolicy},
 ///     plan::ModelPlan,
 /// };
 ///
@@ -50,6 +52,7 @@ use progtune_process::{Phase, short_list};
 ///     seed: 42,
 ///     device: Device::Cpu,
 ///     kernels: Kernels::Auto,
+///     precision: Precision::Auto,
 /// }
 /// .build()?;
 /// println!("{} parameters", model.parameters.len());
@@ -78,6 +81,8 @@ pub struct Assembly<'a> {
     pub device: DeviceChoice,
     /// The kernels.
     pub kernels: Kernels,
+    /// The precision of their products.
+    pub precision: Precision,
 }
 
 /// The base model's values in memory. The models that are built on them share all values that no
@@ -151,13 +156,19 @@ impl Assembly<'_> {
         let not_in_base = made_new.iter().chain(from_adapter);
         let not_in_base = not_in_base.map(|name| parameters.id(name));
         let not_in_base = not_in_base.collect::<Result<_>>()?;
-        let fused = self.kernels.fused_on(self.device);
+        let path = self.kernels.path_on(self.device);
+        let precision = self.precision.on(self.device);
         let config = ModelConfig {
             position_shift: self.model_plan.position_shift,
             ..self.config
         };
         let rewrites = &self.model_plan.rewrites;
-        let mut model = Model::new(config, parameters, self.head, rewrites, fused)?;
+        let is_fused = path == ComputePath::Fused;
+        let mut model = Model::new(config, parameters, self.head, rewrites, is_fused)?;
+        model.set_operands(precision.operands());
+        if path == ComputePath::Gpu {
+            gpu::put_on(&mut model, &device, precision)?;
+        }
         model.not_in_base = not_in_base;
         Ok(model)
     }
@@ -336,62 +347,4 @@ fn headless(adapter: &Adapter, missing: &[String]) -> Error {
         adapter.origin,
         short_list(missing, ", ")
     ))
-}
-
-/// The reason why a GPU cannot be used and the remedy, from candle's words.
-fn cuda_fault(said: &str) -> String {
-    let known = [
-        (
-            "CUDA_ERROR_STUB_LIBRARY",
-            "no CUDA driver (libcuda.so.1) was found; install NVIDIA's driver",
-        ),
-        (
-            "CUDA_ERROR_NO_DEVICE",
-            "no NVIDIA GPU was found; check `nvidia-smi`",
-        ),
-        (
-            "CUDA_ERROR_INVALID_DEVICE",
-            "there is no GPU of this number; choose one that `nvidia-smi` lists",
-        ),
-        (
-            "CUDA_ERROR_INSUFFICIENT_DRIVER",
-            "the driver is older than CUDA 13.0; install driver 580 or a later one",
-        ),
-        (
-            "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH",
-            "the driver and its library have different versions; restart the machine",
-        ),
-    ];
-    let known = known.iter().find(|(name, _)| said.contains(name));
-    known.map_or_else(
-        || {
-            format!(
-                "{}; check the GPU and its driver",
-                said.lines().next().unwrap_or_default()
-            )
-        },
-        |(_, words)| (*words).to_owned(),
-    )
-}
-
-/// The device that `--device` names.
-///
-/// # Errors
-/// When it is a GPU and there is none, or this build cannot use it.
-pub fn open_device(choice: DeviceChoice) -> Result<Device> {
-    match choice {
-        DeviceChoice::Cpu => Ok(Device::Cpu),
-        DeviceChoice::Cuda(number) if !candle_core::utils::cuda_is_available() => {
-            Err(Error::Usage(format!(
-                "--device cuda:{number}: this build of progtune has no CUDA support; use --device cpu, or build with \
-                 `--features cuda` on a machine with an NVIDIA GPU"
-            )))
-        }
-        DeviceChoice::Cuda(number) => Device::new_cuda(number).map_err(|error| {
-            let reason = cuda_fault(&error.to_string());
-            Error::Usage(format!(
-                "--device cuda:{number}: {reason}, or use --device cpu"
-            ))
-        }),
-    }
 }

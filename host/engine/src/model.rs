@@ -35,7 +35,7 @@ mod tensor_values;
 
 pub use config::{Architecture, ModelConfig};
 pub use depth::Depth;
-pub use device::{Device, Kernels, Precision};
+pub use device::{ComputePath, Device, Kernels, Precision};
 pub use gradients::Gradients;
 pub use loss::LossWeighting;
 pub use parameters::{HostSlice, ParameterId, Parameters};

@@ -1,6 +1,6 @@
 //! The contract of the CUDA kernels: the size of every launch, and the arguments that are more than
-//! a pointer or a number. The tests in `tests/cuda` call it, and so will the code that launches the
-//! kernels on a device.
+//! a pointer or a number. The tests in `tests/cuda` call it, and the engine's GPU path, which
+//! launches the kernels on a `Stream` (with the feature `cuda`).
 //!
 //! A kernel's source is the `.cu` file beside its CPU twin; what several share is in `src/cuda/`.
 //! The head of each file lists the arguments of its kernels in their order, with shapes. Names end
@@ -50,14 +50,24 @@
 //! - A launch without rows is skipped by the caller.
 
 mod arguments;
+#[cfg(feature = "cuda")]
+mod cublas_lt;
+mod product;
 mod segments;
+#[cfg(feature = "cuda")]
+mod staging;
+#[cfg(feature = "cuda")]
+mod stream;
 
 use crate::activation::Activation;
 
 pub use arguments::{
     AdamWChunk, AdamWConstants, Arguments, AttentionArgument, ColumnSumsArgument, DropoutArgument,
 };
+pub use product::Product;
 pub use segments::Segments;
+#[cfg(feature = "cuda")]
+pub use stream::{Fault, Memory, Stream};
 
 /// The number type of activations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use progtune_engine::{
     Result,
-    model::{Model, Precision, fingerprint},
+    model::{Model, fingerprint},
 };
 use progtune_pipeline::token_store::Examples;
 use serde::{Deserialize, Serialize};
@@ -10,6 +10,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 use crate::{
+    config::MachineConfig,
     digest::{hex, of_bytes},
     hardware::simd_name,
 };
@@ -46,7 +47,7 @@ impl Identity {
         candidates: &[usize],
         splits: impl IntoIterator<Item = (String, &'a Examples)>,
         plugins: &Value,
-        precision: Precision,
+        machine: &MachineConfig,
     ) -> Result<Self> {
         let parameters = &model.parameters;
         let is_frozen = |id: &usize| candidates.binary_search(id).is_err();
@@ -67,9 +68,9 @@ impl Identity {
             computation: of_bytes(model.computation().as_bytes()),
             data: data.collect(),
             plugins: plugins.collect(),
-            device: format!("{:?}", parameters.device()).to_lowercase(),
-            precision: precision.resolved().into(),
-            simd: simd_name(precision).into(),
+            device: model.device_name(),
+            precision: machine.precision_name(),
+            simd: simd_name(machine.precision).into(),
         })
     }
 

@@ -4,7 +4,10 @@ use super::ConfigError;
 use super::export::Written;
 use super::settings::Settings;
 use crate::flags::{Flag, Form, Offers, Scope};
-use progtune_engine::model::{Device, Kernels, Precision};
+use progtune_engine::{
+    model::{ComputePath, Device, Kernels, Precision},
+    open_device,
+};
 
 pub(crate) static THREADS: Flag<usize> = Flag::key("threads", "N", "Number of threads")
     .computed("all cores")
@@ -15,18 +18,46 @@ pub(crate) static THREADS: Flag<usize> = Flag::key("threads", "N", "Number of th
     }))
     .elsewhere(&[(&["merge"], "N", "Threads")]);
 
-pub(crate) static DEVICE: Flag<Device> = Flag::key(
+pub(crate) static DEVICE: Flag<DeviceChoice> = Flag::key(
     "device",
     "NAME",
-    "Device: cpu, cuda or cuda:N (in a build with the cuda feature)",
+    "Device: cpu, cuda or cuda:N (in a build for CUDA), or auto for a GPU if there is one",
 )
-.default("cpu")
+.default("auto")
 .scope(Scope::All)
 .form(Form::Parsed(
-    "`cpu`, `cuda` or `cuda:N` with the number N of a GPU",
-    Device::parse,
+    "`auto`, `cpu`, `cuda` or `cuda:N` with the number N of a GPU",
+    DeviceChoice::parse,
 ))
-.offers(Offers::Some(|| vec!["cpu", "cuda"]));
+.offers(Offers::Some(|| vec!["auto", "cpu", "cuda"]));
+
+/// The value of `--device`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DeviceChoice {
+    /// The first GPU if there is one that this build can use, else the CPU.
+    Auto,
+    /// This one.
+    Named(Device),
+}
+
+impl DeviceChoice {
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "auto" => Some(Self::Auto),
+            _ => Device::parse(text).map(Self::Named),
+        }
+    }
+
+    /// The device itself.
+    fn settled(self) -> Device {
+        let first = Device::Cuda(0);
+        match self {
+            Self::Named(device) => device,
+            Self::Auto if open_device(first).is_ok() => first,
+            Self::Auto => Device::Cpu,
+        }
+    }
+}
 
 pub(crate) static PRECISION: Flag<Precision> = Flag::key(
     "precision",
@@ -40,7 +71,7 @@ pub(crate) static PRECISION: Flag<Precision> = Flag::key(
 pub(crate) static KERNELS: Flag<Kernels> = Flag::key(
     "kernels",
     "NAME",
-    "Kernels: fused (CPU only), composed, or auto for the faster ones on the device",
+    "Kernels: fused, composed of candle's operations, or auto for the faster ones",
 )
 .default("auto")
 .scope(Scope::All)
@@ -53,35 +84,42 @@ pub struct MachineConfig {
     pub threads: Option<usize>,
     /// The device on which the model is computed.
     pub device: Device,
-    /// The implementation of the operations; never `Fused` on CUDA.
+    /// The implementation of the operations.
     pub kernels: Kernels,
-    /// The precision of their products; never `Tf32`, and `Bf16` only with the fused kernels.
+    /// The precision of their products; `Tf32` only on CUDA, and `Bf16` only with fused kernels.
     pub precision: Precision,
 }
 
 impl MachineConfig {
-    /// Whether the fused kernels run.
+    /// Whether the fused kernels of the CPU run.
     pub fn is_fused(&self) -> bool {
-        self.kernels.fused_on(self.device)
+        self.path() == ComputePath::Fused
+    }
+
+    /// The code that computes.
+    pub fn path(&self) -> ComputePath {
+        self.kernels.path_on(self.device)
+    }
+
+    /// The name of the precision that is computed in.
+    pub fn precision_name(&self) -> String {
+        self.precision.on(self.device).to_string()
     }
 
     pub(super) fn read(settings: &Settings) -> Result<Self, ConfigError> {
-        let (device, kernels) = (settings.get(&DEVICE)?, settings.get(&KERNELS)?);
-        if kernels == Kernels::Fused && device != Device::Cpu {
-            return Err(ConfigError::Conflict {
-                first: format!("kernels fused (from {})", settings.origin(&KERNELS)),
-                second: format!("device {device} (from {})", settings.origin(&DEVICE)),
-                reason: "the fused kernels are CPU code".into(),
-                advice: "leave kernels at auto, or use device cpu".into(),
-            });
-        }
+        let (device, kernels) = (settings.get(&DEVICE)?.settled(), settings.get(&KERNELS)?);
         let precision = settings.get(&PRECISION)?;
+        let is_composed = kernels.path_on(device) == ComputePath::Composed;
         let fault = match precision {
-            Precision::Tf32 => Some((
-                "tf32 is a format of NVIDIA GPUs, which this version computes in f32",
+            Precision::Tf32 if device == Device::Cpu => Some((
+                "tf32 is a format of NVIDIA GPUs",
                 "use --precision f32 or bf16",
             )),
-            Precision::Bf16 if !kernels.fused_on(device) => Some((
+            Precision::Tf32 if is_composed => Some((
+                "only the fused kernels compute in tf32",
+                "leave kernels at auto, or use --precision f32",
+            )),
+            Precision::Bf16 if is_composed => Some((
                 "only the fused kernels compute in bf16",
                 "leave kernels at auto, or use --precision f32",
             )),

@@ -14,7 +14,7 @@ use crate::{
 };
 use progtune_datasets::{Metric, OwnRequest, SampleRule};
 use progtune_engine::{
-    model::{Device, Kernels, Precision},
+    model::{ComputePath, Device, Kernels, Precision},
     optim::{self, LrRestart, LrScheduler, Warmup},
     plugin::Isolation,
 };
@@ -366,16 +366,19 @@ fn a_batch_is_bounded_by_examples_or_by_tokens() {
 }
 
 #[test]
-fn fused_kernels_are_for_the_cpu() {
-    let text = message(&["--device", "cuda:1", "--kernels", "fused"], &[], "");
+fn fused_kernels_are_those_of_the_device() {
+    let config = resolve_with(&["--device", "cuda", "--kernels", "fused"], &[], "").unwrap();
+    assert_eq!(config.machine.device, Device::Cuda(0));
+    assert_eq!(config.machine.path(), ComputePath::Gpu);
+    assert_eq!(config.machine.precision_name(), "tf32");
+    assert!(RunConfig::default().machine.is_fused());
+    assert_eq!(RunConfig::default().machine.precision_name(), "f32");
+    let composed = ["--device", "cuda", "--kernels", "composed"];
+    let text = message(&[&composed[..], &["--precision", "tf32"]].concat(), &[], "");
     assert!(
-        text.contains("kernels fused (from flag --kernels) and device cuda:1"),
+        text.contains("only the fused kernels compute in tf32"),
         "{text}"
     );
-    let config = resolve_with(&["--device", "cuda"], &[], "").unwrap();
-    assert_eq!(config.machine.device, Device::Cuda(0));
-    assert!(!config.machine.is_fused());
-    assert!(RunConfig::default().machine.is_fused());
 }
 
 #[test]

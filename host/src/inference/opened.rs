@@ -169,8 +169,7 @@ impl<'a> Opened<'a> {
         let base = self.assembly(reader).read_base(policy);
         let base = base.map_err(|e| self.named(e, reader.name))?;
         let run = |layer: &Layer<'a>| {
-            let mut model = self.assembly(layer).build_on(&base)?;
-            model.set_operands(self.config.machine.precision.operands());
+            let model = self.assembly(layer).build_on(&base)?;
             f(&model, layer)
         };
         let layers = self.layers.iter();
@@ -195,6 +194,7 @@ impl<'a> Opened<'a> {
             seed: 0,
             device: self.config.machine.device,
             kernels: self.config.machine.kernels,
+            precision: self.config.machine.precision,
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::{
 use progtune_engine::Result;
 use progtune_engine::{
     made_by::plugins_json,
+    model::{Device, Precision},
     optim::LrRestart,
     plan::{PlanNames, View, to_json},
 };
@@ -78,6 +79,9 @@ impl Prepared<'_> {
             grouped(self.inputs.examples.len() as u64),
             self.decided.lr,
         ));
+        if let Some(place) = self.place() {
+            note_for_people(&place);
+        }
         let sizes = json!({
             "version": env!("CARGO_PKG_VERSION"),
             "command": "train",
@@ -99,6 +103,20 @@ impl Prepared<'_> {
         if let Some(settled) = &self.memory_note {
             tracing::debug!("{settled}");
             note(settled);
+        }
+    }
+
+    /// The device and the precision, unless they are the CPU and f32.
+    fn place(&self) -> Option<String> {
+        let machine = &self.inputs.config.machine;
+        let precision = machine.precision_name();
+        match machine.device {
+            Device::Cpu if precision == Precision::F32.to_string() => None,
+            Device::Cpu => Some(format!("products in {precision}")),
+            gpu => Some(format!(
+                "computing on {gpu}, {}, with products in {precision}",
+                self.model.card().unwrap_or_default()
+            )),
         }
     }
 

@@ -2,7 +2,7 @@
 //! and its decision becomes the trainable set. Called by the recipe.
 
 use super::Run;
-use progtune_engine::{Result, model::Gradients};
+use progtune_engine::Result;
 use progtune_plugin_api::records::SignalRecord;
 
 /// A decision point, and the number of observations that the schedule had been told.
@@ -39,7 +39,7 @@ impl Run<'_> {
         if changed {
             self.model.parameters.set_trainable(&self.stage.trainable);
             self.optimizer.retain_trainable(&self.model.parameters);
-            self.gradients = Gradients::new(&self.model.parameters);
+            self.gradients = self.model.gradients()?;
             self.restart_lr(epoch);
         }
         if changed || step_in_epoch == 0 {

@@ -281,7 +281,6 @@ impl<'a> Prepared<'a> {
 
 fn build(inputs: &Inputs<'_>, head_bias: Option<&[f32]>, recompute: bool) -> Result<Model> {
     let mut model = assembly(inputs, head_bias).build()?;
-    model.set_operands(inputs.config.machine.precision.operands());
     model.frozen_dropout = inputs.config.training.frozen_dropout;
     model.recompute = recompute;
     Ok(model)
@@ -302,6 +301,7 @@ fn assembly<'a>(inputs: &'a Inputs<'_>, head_bias: Option<&'a [f32]>) -> Assembl
         seed: config.training.seed,
         device: config.machine.device,
         kernels: config.machine.kernels,
+        precision: config.machine.precision,
     }
 }
 

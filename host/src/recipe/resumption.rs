@@ -11,7 +11,7 @@ use crate::{
     config::{Beginning, RunConfig},
     run_directory::{Claim, RESULTS, place_of_unfinished},
 };
-use progtune_engine::{Error, Result, model::Gradients, optim::LrRestart};
+use progtune_engine::{Error, Result, optim::LrRestart};
 use progtune_plugin_api::records::DecisionRecord;
 use progtune_process::{grouped, terminal::note};
 use std::path::Path;
@@ -263,7 +263,7 @@ impl Run<'_> {
             signals: decision.signals,
         });
         self.model.parameters.set_trainable(&self.stage.trainable);
-        self.gradients = Gradients::new(&self.model.parameters);
+        self.gradients = self.model.gradients()?;
         Ok(())
     }
 

@@ -241,7 +241,7 @@ pub(super) fn identity(
     let tested = tested.map(|split| (named("test", split), &split.examples));
     let splits = std::iter::once(train).chain(evaluated).chain(tested);
     let plugins = plugins_json(schedule, inputs.model.method.as_ref());
-    let precision = inputs.config.machine.precision;
+    let machine = &inputs.config.machine;
     let candidates = &inputs.model_plan.candidates;
-    Identity::new(model, candidates, splits, &plugins, precision)
+    Identity::new(model, candidates, splits, &plugins, machine)
 }

@@ -40,8 +40,12 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "is what runs this test; .ci/run takes it from README.md",
     ),
     (
-        "cargo build --release --features cuda",
-        "needs CUDA; .ci/run type-checks it by cargo xtask check-cuda",
+        "cargo xtask build-cuda",
+        "takes minutes; .ci/run runs it",
+    ),
+    (
+        "target/cuda/release/progtune --device cuda",
+        "needs a GPU; cargo xtask check-fake-gpu runs it on one that is the CPU",
     ),
     (
         "cargo xtask dist",

@@ -13,7 +13,7 @@ mod messages;
 use progtune_engine::{
     Assembly, Batch, EncodedExample, HeadKind, ModelSource, Result, Target,
     model::{
-        Architecture, Device, Gradients, Kernels, Model, ModelConfig, Step,
+        Architecture, Device, Gradients, Kernels, Model, ModelConfig, Precision, Step,
         description::{ParameterInfo, parameters},
         weights::{HeadPolicy, checkpoint_key},
     },
@@ -125,6 +125,7 @@ fn model(
         seed: 0,
         device: Device::Cpu,
         kernels,
+        precision: Precision::F32,
     };
     let mut model = assembly.build()?;
     model.parameters.set_trainable(&model_plan.candidates);

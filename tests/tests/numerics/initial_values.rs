@@ -4,7 +4,7 @@
 use progtune_engine::{
     Assembly, HeadKind, InitialValues, ModelSource,
     adapter::Adapter,
-    model::{Device, Kernels, weights::HeadPolicy},
+    model::{Device, Kernels, Precision, weights::HeadPolicy},
     plan::ModelPlan,
     plugin,
 };
@@ -34,6 +34,7 @@ fn first_values_are_given_again(method: &str, head: HeadKind, adapter: &str) {
         seed: 7,
         device: Device::Cpu,
         kernels: Kernels::Auto,
+        precision: Precision::F32,
     };
     let model = assembly().build().expect("a model");
     let initial = InitialValues::open(assembly()).expect("a checkpoint");

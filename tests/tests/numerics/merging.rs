@@ -6,7 +6,7 @@ use candle_core::{Device as Place, Tensor};
 use progtune_engine::{
     Assembly, Batch, Error, HeadKind, ModelSource,
     merge::merge,
-    model::{Device, Kernels, Model, description::parameters, weights::HeadPolicy},
+    model::{Device, Kernels, Model, Precision, description::parameters, weights::HeadPolicy},
     plan::ModelPlan,
     plugin::EntryKind,
 };
@@ -158,6 +158,7 @@ fn with_rewrites(rewrites: Vec<Rewrite>) -> Model {
         seed: 1,
         device: Device::Cpu,
         kernels: Kernels::Fused,
+        precision: Precision::F32,
     }
     .build()
     .unwrap()

@@ -13,7 +13,7 @@ use progtune_engine::{
     Assembly, Batch, EncodedExample, HeadKind, ModelSource,
     adapter::Adapter,
     merge::merge,
-    model::{Device, Kernels, Model, weights::HeadPolicy},
+    model::{Device, Kernels, Model, Precision, weights::HeadPolicy},
     plugin::{self, Plugins},
 };
 use progtune_tests::{
@@ -178,6 +178,7 @@ fn load(
         seed: 0,
         device: Device::Cpu,
         kernels,
+        precision: Precision::F32,
     }
     .build()
     .map_err(|e| e.to_string())?;

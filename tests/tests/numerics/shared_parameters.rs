@@ -4,7 +4,7 @@
 use progtune_engine::{
     Assembly, Batch, HeadKind, ModelSource,
     model::{
-        Device, Gradients, Kernels, Model, Step,
+        Device, Gradients, Kernels, Model, Precision, Step,
         description::{Added, ParameterInfo, parameters},
         weights::HeadPolicy,
     },
@@ -165,6 +165,7 @@ fn model(kernels: Kernels) -> Model {
         seed: 1,
         device: Device::Cpu,
         kernels,
+        precision: Precision::F32,
     }
     .build()
     .unwrap();

@@ -56,27 +56,29 @@ impl Precision {
         ("bf16", Self::Bf16),
     ];
 
-    /// The form of the operands of the fused kernels.
+    /// The precision that is computed in on a device.
     ///
     /// ```
-    /// use progtune_engine::model::Precision;
-    /// use progtune_kernels::gemm::Operands;
+    /// use progtune_engine::model::{Device, Precision};
     ///
-    /// assert_eq!(Precision::Auto.operands(), Operands::F32);
-    /// assert_eq!(Precision::Bf16.operands(), Operands::Bf16);
+    /// assert_eq!(Precision::Auto.on(Device::Cpu), Precision::F32);
+    /// assert_eq!(Precision::Auto.on(Device::Cuda(0)), Precision::Tf32);
+    /// assert_eq!(Precision::Bf16.on(Device::Cpu), Precision::Bf16);
     /// ```
+    #[must_use]
+    pub fn on(self, device: Device) -> Self {
+        match (self, device) {
+            (Self::Auto, Device::Cpu) => Self::F32,
+            (Self::Auto, Device::Cuda(_)) => Self::Tf32,
+            _ => self,
+        }
+    }
+
+    /// The form of the operands of the CPU's kernels.
     pub fn operands(self) -> Operands {
         match self {
             Self::Auto | Self::F32 | Self::Tf32 => Operands::F32,
             Self::Bf16 => Operands::Bf16,
-        }
-    }
-
-    /// The name of the precision that is computed in.
-    pub fn resolved(self) -> &'static str {
-        match self.operands() {
-            Operands::F32 => "f32",
-            Operands::Bf16 => "bf16",
         }
     }
 }
@@ -90,11 +92,22 @@ impl fmt::Display for Precision {
 /// The form of the model's operations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kernels {
-    /// Fused on the CPU, composed on CUDA.
+    /// The faster ones, which are fused.
     Auto,
-    /// The project's own kernels, on the CPU only.
+    /// The project's own kernels.
     Fused,
     /// The same operations, composed of candle's primitives.
+    Composed,
+}
+
+/// The code that computes a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ComputePath {
+    /// The project's kernels for the CPU.
+    Fused,
+    /// The project's kernels for CUDA.
+    Gpu,
+    /// candle's primitives, on any device.
     Composed,
 }
 
@@ -106,19 +119,19 @@ impl Kernels {
         ("composed", Self::Composed),
     ];
 
-    /// Whether the fused kernels run on this device.
+    /// The code that computes a model on a device.
     ///
     /// ```
-    /// use progtune_engine::model::{Device, Kernels};
+    /// use progtune_engine::model::{ComputePath, Device, Kernels};
     ///
-    /// assert!(Kernels::Auto.fused_on(Device::Cpu));
-    /// assert!(!Kernels::Auto.fused_on(Device::Cuda(0)));
+    /// assert_eq!(Kernels::Auto.path_on(Device::Cpu), ComputePath::Fused);
+    /// assert_eq!(Kernels::Auto.path_on(Device::Cuda(0)), ComputePath::Gpu);
     /// ```
-    pub fn fused_on(self, device: Device) -> bool {
-        match self {
-            Self::Auto => device == Device::Cpu,
-            Self::Fused => true,
-            Self::Composed => false,
+    pub fn path_on(self, device: Device) -> ComputePath {
+        match (self, device) {
+            (Self::Composed, _) => ComputePath::Composed,
+            (Self::Auto | Self::Fused, Device::Cpu) => ComputePath::Fused,
+            (Self::Auto | Self::Fused, Device::Cuda(_)) => ComputePath::Gpu,
         }
     }
 }

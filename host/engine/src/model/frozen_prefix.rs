@@ -66,14 +66,36 @@ impl Model {
             Operands::Bf16 => " bf16",
         };
         format!(
-            "{:?} {:?} from {} {:?} fused {} {:?}{precision}",
+            "{:?} {:?} from {} {:?} fused {} {}{precision}",
             c.encoder,
             c.activation,
             c.first_position(),
             self.layout,
             self.fused,
-            self.parameters.device()
+            self.place()
         )
+    }
+
+    /// The device, for the keys of caches.
+    fn place(&self) -> String {
+        match &self.gpu {
+            Some(gpu) => format!("{} {}", gpu.lane.queue.card(), gpu.lane.queue.form()),
+            None if self.parameters.device().is_cpu() => "Cpu".into(),
+            None => "Cuda".into(),
+        }
+    }
+
+    /// The name of the GPU whose kernels compute, if they do.
+    pub fn card(&self) -> Option<&str> {
+        self.gpu.as_ref().map(|gpu| gpu.lane.queue.card())
+    }
+
+    /// The device, for records: `cpu`, or the name of a GPU.
+    pub fn device_name(&self) -> String {
+        match self.card() {
+            Some(card) => card.to_owned(),
+            None => self.place().to_lowercase(),
+        }
     }
 
     /// Whether the CPU kernels compute, for which no row depends on the others in its batch.

@@ -2,6 +2,8 @@
 //! [`arena`] of its memory, and [`rows`] of numbers with the launches on them.
 
 pub mod arena;
+#[cfg(feature = "cuda")]
+pub(crate) mod cuda;
 pub mod queue;
 pub mod rows;
 

@@ -89,6 +89,36 @@ pub unsafe fn launch(
     order: u64,
     arguments: &[*mut c_void],
 ) -> Result<(), String> {
+    let given = (arguments.as_ptr(), arguments.len() as u32);
+    // SAFETY: the caller's promise.
+    unsafe { enter(file, kernel, launch, order, given) }
+}
+
+/// Runs a kernel as [`launch`] does, with as many arguments as it has. `cuLaunchKernel` does not
+/// know their number either.
+///
+/// # Safety
+/// As for [`launch`], and no argument may be missing.
+pub unsafe fn launch_any(
+    file: &Path,
+    kernel: &str,
+    launch: Launch,
+    arguments: *const *mut c_void,
+) -> Result<(), String> {
+    // SAFETY: the caller's promise.
+    unsafe { enter(file, kernel, launch, 0, (arguments, ANY_NUMBER)) }
+}
+
+/// `shim::ANY_NUMBER`.
+const ANY_NUMBER: u32 = u32::MAX;
+
+unsafe fn enter(
+    file: &Path,
+    kernel: &str,
+    launch: Launch,
+    order: u64,
+    (arguments, count): (*const *mut c_void, u32),
+) -> Result<(), String> {
     let library = opened(file);
     let name = format!("host_launch_{kernel}");
     // SAFETY: the macro HOST_LAUNCH of the shim declares every `host_launch_` with this type.
@@ -99,8 +129,8 @@ pub unsafe fn launch(
         block: launch.block,
         order,
     };
-    // SAFETY: `at` and `arguments` live until the call returns; the rest is the caller's promise.
-    let fault = unsafe { entry(&at, arguments.as_ptr(), arguments.len() as u32) };
+    // SAFETY: `at` and the arguments live until the call returns; the rest is the caller's promise.
+    let fault = unsafe { entry(&at, arguments, count) };
     if fault.is_null() {
         return Ok(());
     }

@@ -5,7 +5,7 @@
 use crate::library;
 use progtune_kernels::{
     bf16,
-    cuda::{Arguments, Launch, Number},
+    cuda::{Arguments, Launch, Number, Product},
 };
 use std::{
     collections::BTreeMap,
@@ -37,24 +37,6 @@ impl Piece {
     pub fn address(&self) -> u64 {
         self.memory.as_ptr() as u64
     }
-}
-
-/// A product of row-major matrices: `c (=|+=) op(a)·op(b) + bias`.
-#[derive(Debug, Clone, Copy)]
-#[allow(missing_docs)]
-pub struct Product {
-    pub a: u64,
-    pub a_transposed: bool,
-    pub b: u64,
-    pub b_transposed: bool,
-    pub c: u64,
-    pub m: usize,
-    pub n: usize,
-    pub k: usize,
-    pub operands: Number,
-    pub result: Number,
-    pub bias: u64,
-    pub accumulate: bool,
 }
 
 impl Device {

@@ -90,8 +90,8 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
     ("locked", "yes", "one of `true`, `false`"),
     ("plugin_isolation", "thread", "one of `process`, `none`"),
     ("threads", "0", "a whole number from 1 to 1024"),
-    ("device", "gpu", "`cpu`, `cuda` or `cuda:N`"),
-    ("device", "cuda:x", "`cpu`, `cuda` or `cuda:N`"),
+    ("device", "gpu", "`auto`, `cpu`, `cuda` or `cuda:N`"),
+    ("device", "cuda:x", "`auto`, `cpu`, `cuda` or `cuda:N`"),
     ("kernels", "fuse", "one of `auto`, `fused`, `composed`"),
     ("token_cache", "on", "one of `auto`, `off`, `overwrite`"),
     ("output", "", "a text that is not empty"),
@@ -179,7 +179,7 @@ fn advice_has_the_form_of_the_origin() {
     );
     let text = message(&[], &[], "device = \"tpu\"\n");
     assert!(
-        text.ends_with("write something like `device = \"cpu\"`"),
+        text.ends_with("write something like `device = \"auto\"`"),
         "{text}"
     );
     let text = message(&[], &[], "peft = \"lora\"\npeft_opt = 8\n");

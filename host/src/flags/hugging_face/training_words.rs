@@ -208,7 +208,7 @@ pub(super) static FLAGS: &[Word] = &[
     ),
     answer(
         "device_map",
-        "--device names the device: cpu, or cuda in a build for CUDA",
+        "--device names the device: auto, cpu, or cuda in a build for CUDA",
     ),
     sets("no_cuda", "device", "cpu"),
     sets("use_cpu", "device", "cpu"),

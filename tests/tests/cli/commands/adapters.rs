@@ -5,7 +5,7 @@ use super::*;
 use progtune_engine::{
     Assembly, HeadKind, ModelSource,
     adapter::Adapter,
-    model::{Device, Kernels, weights::HeadPolicy},
+    model::{Device, Kernels, Precision, weights::HeadPolicy},
     plan::ModelPlan,
 };
 use progtune_tests::profile_dir;
@@ -150,6 +150,7 @@ fn the_base_is_in_memory_once() {
         seed: 0,
         device: Device::Cpu,
         kernels: Kernels::Auto,
+        precision: Precision::F32,
     };
     let base = assembly(&opened[0].1, None)
         .read_base(HeadPolicy::MakeNew)

@@ -112,7 +112,7 @@ pub(super) const FLAGS: &str = r#"
 --torch_compile False | =
 --torch_compile | the kernels are compiled already; remove it
 --attn_implementation sdpa | --kernels chooses the implementation, and auto the fastest one
---device_map auto | --device names the device: cpu, or cuda in a build for CUDA
+--device_map auto | --device names the device: auto, cpu, or cuda in a build for CUDA
 --no_cuda | = --device cpu
 --use_cpu | = --device cpu
 --deepspeed ds.json | training runs in one process; --recompute and --memory-budget save memory

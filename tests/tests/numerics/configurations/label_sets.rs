@@ -280,6 +280,7 @@ fn open(directory: &Path, task: &Task, policy: HeadPolicy) -> Result<(Model, Tok
         seed: 3,
         device: Device::Cpu,
         kernels: Kernels::Auto,
+        precision: progtune_engine::model::Precision::F32,
     }
     .build()?;
     model.parameters.set_trainable(&model_plan.candidates);

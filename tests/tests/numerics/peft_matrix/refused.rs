@@ -294,6 +294,7 @@ fn adapters_merge_without_a_task_or_data() {
             seed: 0,
             device: Device::Cpu,
             kernels: Kernels::Fused,
+            precision: progtune_engine::model::Precision::F32,
         }
         .build()
         .unwrap();

@@ -5,7 +5,7 @@
 
 use crate::error::Result;
 use candle_core::Tensor;
-use progtune_kernels::cuda::{Arguments, Launch, Number};
+use progtune_kernels::cuda::{Arguments, Launch, Product};
 use std::any::Any;
 
 /// An address in the device's memory; 0 is a null pointer.
@@ -21,37 +21,14 @@ pub struct Memory {
     pub owner: Box<dyn Any + Send + Sync>,
 }
 
-/// `c (=|+=) a·b + bias` of row-major matrices; the sums are f32.
-#[derive(Debug, Clone, Copy)]
-pub struct Product {
-    /// `[m, k]`, or `[k, m]` if it is transposed.
-    pub a: Address,
-    /// Whether a is read transposed.
-    pub a_transposed: bool,
-    /// `[k, n]`, or `[n, k]` if it is transposed.
-    pub b: Address,
-    /// Whether b is read transposed.
-    pub b_transposed: bool,
-    /// `[m, n]`.
-    pub c: Address,
-    /// m.
-    pub m: usize,
-    /// n.
-    pub n: usize,
-    /// k.
-    pub k: usize,
-    /// The type of a and b.
-    pub operands: Number,
-    /// The type of c and of the bias.
-    pub result: Number,
-    /// `[n]`; 0 for none.
-    pub bias: Address,
-    /// Whether the product is added to c.
-    pub accumulate: bool,
-}
-
 /// A queue of work on one device.
 pub trait Queue: Send + Sync {
+    /// The name of the device.
+    fn card(&self) -> &str;
+
+    /// The form of products, which determines the bits of results together with the device.
+    fn form(&self) -> &'static str;
+
     /// Reserves memory, whose contents are arbitrary.
     ///
     /// # Errors

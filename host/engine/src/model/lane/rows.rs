@@ -3,13 +3,15 @@
 
 use super::{
     arena::{Arena, Room},
-    queue::{Address, Product, Queue},
+    queue::{Address, Queue},
 };
 use crate::{error::Result, model::parameters::HostSlice};
 use candle_core::{Device, Tensor};
 use progtune_kernels::{
     activation::Activation,
-    cuda::{self, Arguments, Chunked, ColumnSumsArgument, DropoutArgument, Launch, Number},
+    cuda::{
+        self, Arguments, Chunked, ColumnSumsArgument, DropoutArgument, Launch, Number, Product,
+    },
 };
 use std::sync::Arc;
 
