@@ -70,7 +70,7 @@ pub use segments::Segments;
 pub use stream::{Fault, Memory, Stream};
 
 /// The number type of activations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Number {
     /// 32 bits.
     F32,
