@@ -96,7 +96,7 @@ impl OwnFiles {
             return Err(OwnDataError::NoFiles {
                 flag: FLAGS[0],
                 given: String::new(),
-                nearest: None,
+                suggestion: String::new(),
             }
             .into());
         };

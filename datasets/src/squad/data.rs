@@ -108,7 +108,7 @@ impl QuestionData {
             return Err(OwnDataError::NoFiles {
                 flag: "--train-file",
                 given: String::new(),
-                nearest: None,
+                suggestion: String::new(),
             }
             .into());
         }

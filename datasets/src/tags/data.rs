@@ -120,7 +120,7 @@ impl TaggedData {
             return Err(OwnDataError::NoFiles {
                 flag: "--train-file",
                 given: String::new(),
-                nearest: None,
+                suggestion: String::new(),
             }
             .into());
         };
