@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::format::Format;
+use crate::request::FLAGS;
 
 use super::place::Place;
 use super::show::{self, names, printable};
@@ -281,6 +282,17 @@ pub enum OwnDataError {
         /// The number of rows that would be taken.
         n_taken: usize,
     },
+}
+
+impl OwnDataError {
+    /// The error for a request without any file.
+    pub(crate) fn none_given() -> Self {
+        Self::NoFiles {
+            flag: FLAGS[0],
+            given: String::new(),
+            suggestion: String::new(),
+        }
+    }
 }
 
 /// The likely reason for too many labels, and the way on.
