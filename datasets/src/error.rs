@@ -5,13 +5,13 @@
 use std::path::PathBuf;
 
 use crate::columns::Column;
-use crate::nearest::near;
 use crate::split_name::SplitName;
 
 mod own;
 mod place;
 mod question;
 mod show;
+mod suggestion;
 mod table;
 mod tags;
 
@@ -20,6 +20,7 @@ pub(crate) use own::for_example;
 pub use place::{Place, Position};
 pub use question::{QuestionError, QuestionPlace};
 pub(crate) use show::{listed, names, printable, quote};
+pub(crate) use suggestion::suggestion;
 pub use table::TableError;
 pub use tags::TagError;
 
@@ -31,33 +32,23 @@ pub(crate) const WORDS: &str = "the file's first word";
 #[non_exhaustive]
 pub enum DataError {
     /// No task has this name.
-    #[error(
-        "unknown task `{}`{}; expected one of {}",
-        printable(name, 60),
-        show::suggestion(nearest),
-        names(known)
-    )]
+    #[error("unknown task {}", show::unknown(name, suggestion, known))]
     UnknownTask {
         /// The requested name.
         name: String,
-        /// The most similar task name, or nothing if none is similar.
-        nearest: String,
+        /// Similar task names, as `; did you mean 'a'?`, or nothing.
+        suggestion: String,
         /// All task names.
         known: Vec<String>,
     },
 
     /// No metric has this name.
-    #[error(
-        "unknown metric `{}`{}; expected one of {}",
-        printable(name, 60),
-        show::suggestion(nearest),
-        names(known)
-    )]
+    #[error("unknown metric {}", show::unknown(name, suggestion, known))]
     UnknownMetric {
         /// The requested name.
         name: String,
-        /// The most similar metric name, or nothing if none is similar.
-        nearest: String,
+        /// Similar metrics.
+        suggestion: String,
         /// All metrics.
         known: Vec<String>,
     },
@@ -160,10 +151,12 @@ pub enum DataError {
 
     /// The header, the parquet schema or the JSON object lacks a column that the task needs.
     #[error(
-        "{place}: expected a column named {expected}, found {}{}; rename the column, or pass the task that \
-         this file belongs to",
+        "{place}: expected a column named {expected}, found {}{}",
         listed("column", found),
-        nearest.as_ref().map(|name| format!(" (the nearest is `{}`)", printable(name, 60))).unwrap_or_default()
+        show::advice(
+            suggestion,
+            "rename the column, or pass the task that this file belongs to"
+        )
     )]
     MissingColumn {
         /// The header line, the file or the JSON line.
@@ -172,8 +165,8 @@ pub enum DataError {
         expected: String,
         /// The existing columns.
         found: Vec<String>,
-        /// The existing column that is most similar to an accepted name.
-        nearest: Option<String>,
+        /// Existing columns that are similar to an accepted name.
+        suggestion: String,
     },
 
     /// A column that the task needs occurs more than once.
@@ -489,11 +482,13 @@ pub(crate) fn missing_column<'a>(
     found: impl Iterator<Item = &'a str> + Clone,
 ) -> DataError {
     let expected: Vec<String> = column.names().map(|name| format!("`{name}`")).collect();
-    let nearest = column.names().find_map(|name| near(name, found.clone()));
+    let mut suggestions = column.names().map(|name| suggestion(name, found.clone()));
     DataError::MissingColumn {
         place,
         expected: expected.join(" or "),
-        nearest: nearest.map(str::to_owned),
+        suggestion: suggestions
+            .find(|text| !text.is_empty())
+            .unwrap_or_default(),
         found: found.map(str::to_owned).collect(),
     }
 }

@@ -144,7 +144,6 @@ mod tests {
             "example.rs",
             "fingerprint.rs",
             "lib.rs",
-            "nearest.rs",
             "skipped_rows.rs",
             "squad",
             "squad.rs",

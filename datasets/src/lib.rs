@@ -32,8 +32,8 @@
 //! - `kept_columns`: any columns of a file, uninterpreted
 //! - below them `columns`, `problem_type` and `split_name` (the vocabulary of tasks, readers and
 //!   errors), `format` (of a data file), `request` (of the user), `example` and `skipped_rows` (the
-//!   results), `sampling` and `drawn_rows` (which rows are used), `error`, `nearest`, `splitmix`,
-//!   and `fingerprint` (of this crate's source, for caches)
+//!   results), `sampling` and `drawn_rows` (which rows are used), `error`, `splitmix`, and
+//!   `fingerprint` (of this crate's source, for caches)
 #![forbid(unsafe_code)]
 
 mod columns;
@@ -43,7 +43,6 @@ mod example;
 mod format;
 mod generated;
 mod kept_columns;
-mod nearest;
 mod own;
 mod problem_type;
 mod readers;

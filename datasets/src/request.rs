@@ -65,3 +65,15 @@ pub struct OwnRequest {
     /// How to read them.
     pub reading: Reading,
 }
+
+impl OwnRequest {
+    /// The files of each split, with the flag that gives them.
+    pub(crate) fn files(&self) -> [(&'static str, &[String]); 3] {
+        let [train, validation, test] = FLAGS;
+        [
+            (train, &self.train),
+            (validation, &self.validation),
+            (test, &self.test),
+        ]
+    }
+}

@@ -258,9 +258,6 @@ impl<'a> MemoryForecast<'a> {
         let activations = self.forward(self.eval_batch) + self.scratch(self.eval_batch);
         let packed = self.block_weights() * self.config.blocks() as u64;
         let mut more = vec![("packed weights", FLOAT * packed)];
-        if self.keeps_best {
-            more.push(("best model", FLOAT * 2 * self.model_plan.candidate_size()));
-        }
         more.extend(self.lasting(stage));
         self.footprint(
             &format!("evaluating after epoch {}", stage.epoch),
@@ -269,22 +266,13 @@ impl<'a> MemoryForecast<'a> {
         )
     }
 
+    /// Files are written in pieces, so only the best parameters need memory, which are read first.
     fn saving(&self) -> Footprint {
-        let model_plan = self.model_plan;
-        let adds = model_plan
-            .parameters
-            .iter()
-            .any(|info| info.added.is_some());
-        let saved = if adds || !model_plan.rewrites.is_empty() {
-            model_plan.candidate_size()
-        } else {
-            self.all()
-        };
-        self.footprint(
-            "saving the result",
-            0,
-            vec![("the file", FLOAT * 2 * saved)],
-        )
+        let mut more = Vec::new();
+        if self.keeps_best {
+            more.push(("best model", FLOAT * 2 * self.model_plan.candidate_size()));
+        }
+        self.footprint("saving the result", 0, more)
     }
 
     /// Returns the bytes that persist between steps: gradients, AdamW's two moments and the prefix

@@ -18,8 +18,9 @@ use candle_core::Tensor;
 use serde_json::Value;
 use std::{
     collections::HashMap,
+    io::Write,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
 /// The repository's root.
@@ -95,6 +96,27 @@ pub fn in_shell(script: &str, command: &Command) -> Command {
         .args(command.get_args());
     same_environment(&mut shell, command);
     shell
+}
+
+/// Runs a command with this text as its standard input.
+pub fn feed(command: &mut Command, input: &str) -> Output {
+    let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let started = piped.stderr(Stdio::piped()).spawn();
+    let mut child = started.expect("the command starts");
+    let mut stdin = child.stdin.take().expect("it is piped");
+    let written = stdin.write_all(input.as_bytes());
+    written.expect("the command reads its input");
+    drop(stdin);
+    child.wait_with_output().expect("it can be waited for")
+}
+
+/// Like [`feed`]; asserts that the command succeeds, and returns its standard output.
+#[track_caller]
+pub fn feed_to_success(command: &mut Command, input: &str) -> String {
+    let output = feed(command, input);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {said}");
+    String::from_utf8(output.stdout).expect("output is UTF-8")
 }
 
 /// Runs the binary and asserts that it succeeds.

@@ -4,6 +4,7 @@
 //! For a model in a directory it trains with and without checkpoints, in turn, and compares the
 //! seconds of training.
 
+use crate::arguments::{Arguments, Others};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -36,36 +37,26 @@ struct Settings {
 ///
 /// # Errors
 /// If an argument is missing, or a run fails.
-pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
-    let mut settings = Settings {
-        model: PathBuf::new(),
-        data: PathBuf::new(),
-        program: root.join("target/release/progtune"),
-        steps: "100".into(),
-        every: "50".into(),
-        pairs: 3,
+pub(crate) fn run(root: &Path, words: &[String]) -> Result<(), String> {
+    let Some(arguments) = Arguments::read(HELP, Others::Refused, words)? else {
+        return Ok(());
     };
-    let mut arguments = arguments.iter();
-    while let Some(argument) = arguments.next() {
-        if argument == "--help" {
-            print!("{HELP}");
-            return Ok(());
-        }
-        let value = arguments
-            .next()
-            .ok_or(format!("{argument}: expected a value"))?;
-        match argument.as_str() {
-            "--model" => settings.model = value.into(),
-            "--train-file" => settings.data = value.into(),
-            "--program" => settings.program = value.into(),
-            "--steps" => settings.steps.clone_from(value),
-            "--every" => settings.every.clone_from(value),
-            "--pairs" => {
-                settings.pairs = value.parse().map_err(|_| "--pairs: expected a number")?
-            }
-            other => return Err(format!("{other}: unknown argument\n{HELP}")),
-        }
-    }
+    let needed = |flag| {
+        arguments
+            .path(flag)
+            .ok_or(format!("{flag} is needed\n{HELP}"))
+    };
+    let text = |flag, default: &str| arguments.value(flag).unwrap_or(default).to_owned();
+    let settings = Settings {
+        model: needed("--model")?,
+        data: needed("--train-file")?,
+        program: arguments
+            .path("--program")
+            .unwrap_or_else(|| root.join("target/release/progtune")),
+        steps: text("--steps", "100"),
+        every: text("--every", "50"),
+        pairs: arguments.number("--pairs", 1)?.unwrap_or(3),
+    };
     for method in ["lora", "none"] {
         measure(&settings, method)?;
     }

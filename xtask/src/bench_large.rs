@@ -5,10 +5,11 @@
 //! each for a few steps, twice. The first run tokenises, and the second reuses the tokens that it
 //! kept. Files and kept tokens lie in a temporary directory and are removed.
 
+use crate::arguments::{Arguments, Others};
 use crate::bench_peer::measure::{Run, measure};
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 const HELP: &str = "\
@@ -23,33 +24,15 @@ const STEPS: &str = "train --epochs 1 --max-steps 10 --batch-size 32 --max-lengt
                      --max-eval-samples 64 --sample first --label-column label --overwrite-output --quiet";
 
 /// Runs the task.
-pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
-    let (mut rows, mut directory, mut flags) = (Vec::new(), std::env::temp_dir(), Vec::new());
-    let mut program = root.join("target/release/progtune");
-    let mut arguments = arguments.iter();
-    while let Some(argument) = arguments.next() {
-        let mut value = || {
-            arguments
-                .next()
-                .ok_or(format!("{argument}: expected a value"))
-        };
-        match argument.as_str() {
-            "--help" => {
-                print!("{HELP}");
-                return Ok(());
-            }
-            "--rows" => {
-                let value = value()?;
-                let n = value.parse::<u64>().ok().filter(|n| *n >= 10_000);
-                rows.push(n.ok_or(format!(
-                    "--rows {value}: expected a number of at least 10000"
-                ))?);
-            }
-            "--dir" => directory = PathBuf::from(value()?),
-            "--program" => program = PathBuf::from(value()?),
-            _ => flags.push(argument.clone()),
-        }
-    }
+pub(crate) fn run(root: &Path, words: &[String]) -> Result<(), String> {
+    let Some(arguments) = Arguments::read(HELP, Others::Anything, words)? else {
+        return Ok(());
+    };
+    let mut rows = arguments.numbers("--rows", 10_000)?;
+    let directory = arguments.path("--dir").unwrap_or_else(std::env::temp_dir);
+    let program = arguments
+        .path("--program")
+        .unwrap_or_else(|| root.join("target/release/progtune"));
     if rows.is_empty() {
         rows = vec![100_000, 10_000_000];
     }
@@ -60,7 +43,7 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
         ));
     }
     let directory = directory.join(format!("progtune-bench-large-{}", std::process::id()));
-    let result = measure_all(&program, &directory, &rows, &flags);
+    let result = measure_all(&program, &directory, &rows, arguments.others());
     let removed = fs::remove_dir_all(&directory);
     result?;
     removed.map_err(|error| format!("{}: cannot be removed: {error}", directory.display()))

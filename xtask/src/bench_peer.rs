@@ -12,6 +12,7 @@ pub(crate) mod measure;
 mod record;
 mod sides;
 
+use crate::arguments::{Arguments, Others};
 use crate::python;
 use jobs::{Data, Extent, JOBS, Job};
 use machine::Setting;
@@ -52,15 +53,10 @@ struct Wanted {
 ///
 /// # Errors
 /// If an argument is invalid, a prerequisite is missing, or a run fails.
-pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
-    if arguments
-        .iter()
-        .any(|word| word == "--help" || word == "-h")
-    {
-        print!("{}", help());
+pub(crate) fn run(root: &Path, words: &[String]) -> Result<(), String> {
+    let Some(wanted) = parse(root, words)? else {
         return Ok(());
-    }
-    let wanted = parse(root, arguments)?;
+    };
     let places = prepare(root, &wanted)?;
     let setting = Setting::read(root, &places.python, &places.peer, wanted.threads)?;
     let scratch = root.join("target/bench-peer");
@@ -125,49 +121,36 @@ fn help() -> String {
     text
 }
 
-fn parse(root: &Path, arguments: &[String]) -> Result<Wanted, String> {
-    let mut wanted = Wanted {
-        jobs: Vec::new(),
-        repeats: 3,
-        steps: None,
-        warm_up: 5,
-        rows: None,
-        threads: std::thread::available_parallelism().map_or(1, usize::from),
-        venv: None,
-        records: root.join("xtask/bench_peer/records"),
-        before: None,
+/// `None` after `--help`.
+fn parse(root: &Path, words: &[String]) -> Result<Option<Wanted>, String> {
+    let Some(arguments) = Arguments::read(&help(), Others::Refused, words)? else {
+        return Ok(None);
     };
-    let mut words = arguments.iter();
-    while let Some(flag) = words.next() {
-        let value = words
-            .next()
-            .ok_or_else(|| format!("{flag} takes a value\n\n{}", help()))?;
-        let number = || match value.parse::<u32>() {
-            Ok(n) if n > 0 => Ok(n),
-            _ => Err(format!("{flag} {value}: expected a whole number from 1")),
-        };
-        match flag.as_str() {
-            "--job" => wanted.jobs.push(
-                Job::find(value).ok_or_else(|| format!("there is no job {value}\n\n{}", help()))?,
-            ),
-            "--repeats" => wanted.repeats = number()?,
-            "--steps" => wanted.steps = Some(number()?),
-            "--warm-up" => wanted.warm_up = number()? as usize,
-            "--rows" => wanted.rows = Some(number()?),
-            "--threads" => wanted.threads = number()? as usize,
-            "--venv" => wanted.venv = Some(value.into()),
-            "--records" => wanted.records = value.into(),
-            "--before" => wanted.before = Some(value.into()),
-            _ => return Err(format!("there is no flag {flag}\n\n{}", help())),
-        }
-    }
+    let job = |name| Job::find(name).ok_or_else(|| format!("there is no job {name}\n\n{}", help()));
+    let all_cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    let mut wanted = Wanted {
+        jobs: arguments
+            .values("--job")
+            .map(job)
+            .collect::<Result<_, _>>()?,
+        repeats: arguments.number("--repeats", 1)?.unwrap_or(3),
+        steps: arguments.number("--steps", 1)?,
+        warm_up: arguments.number("--warm-up", 1)?.unwrap_or(5),
+        rows: arguments.number("--rows", 1)?,
+        threads: arguments.number("--threads", 1)?.unwrap_or_else(all_cores),
+        venv: arguments.path("--venv"),
+        records: arguments
+            .path("--records")
+            .unwrap_or_else(|| root.join("xtask/bench_peer/records")),
+        before: arguments.path("--before"),
+    };
     if wanted.jobs.is_empty() {
         wanted.jobs.extend(JOBS);
     }
     if wanted.steps.is_some_and(|n| n as usize <= wanted.warm_up) {
         return Err("--steps must be more than --warm-up".into());
     }
-    Ok(wanted)
+    Ok(Some(wanted))
 }
 
 /// Finds model, data and Python, builds progtune, and makes the model with BERT-base's shape if a
@@ -226,7 +209,7 @@ mod tests {
 
     fn parsed(words: &str) -> Result<Wanted, String> {
         let words: Vec<String> = words.split_whitespace().map(Into::into).collect();
-        parse(Path::new("root"), &words)
+        parse(Path::new("root"), &words).map(|wanted| wanted.expect("it is no question for help"))
     }
 
     #[test]
@@ -238,10 +221,10 @@ mod tests {
         assert_eq!(parsed("").unwrap().jobs.len(), JOBS.len());
         for (words, message) in [
             ("--job nothing", "there is no job nothing"),
-            ("--repeats", "--repeats takes a value"),
+            ("--repeats", "--repeats: expected N after it"),
             ("--repeats 0", "expected a whole number from 1"),
             ("--steps 5", "--steps must be more than --warm-up"),
-            ("--speed 3", "there is no flag --speed"),
+            ("--speed 3", "--speed: no such argument"),
         ] {
             let error = parsed(words).err().unwrap_or_default();
             assert!(error.contains(message), "{words}: {error}");

@@ -7,6 +7,7 @@
 
 mod delay_load;
 
+use crate::arguments::{Arguments, Others};
 use delay_load::{Library, write_archive};
 use std::{
     env, fs,
@@ -82,30 +83,18 @@ fi
 /// # Errors
 /// If the toolkit cannot be fetched, the build fails, or the program does not behave as it should
 /// on a machine without a GPU.
-pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
-    let mut toolkit = root.join("target/cuda-toolkit");
-    let mut profile = "release".to_owned();
-    let mut arguments = arguments.iter();
-    while let Some(argument) = arguments.next() {
-        let mut value = || {
-            arguments
-                .next()
-                .ok_or(format!("{argument}: expected a value"))
-        };
-        match argument.as_str() {
-            "--help" => {
-                print!("{HELP}");
-                return Ok(());
-            }
-            "--toolkit" => toolkit = PathBuf::from(value()?),
-            "--profile" => profile.clone_from(value()?),
-            other => return Err(format!("{other}: unknown argument\n{HELP}")),
-        }
-    }
+pub(crate) fn run(root: &Path, words: &[String]) -> Result<(), String> {
+    let Some(arguments) = Arguments::read(HELP, Others::Refused, words)? else {
+        return Ok(());
+    };
+    let toolkit = arguments
+        .path("--toolkit")
+        .unwrap_or_else(|| root.join("target/cuda-toolkit"));
+    let profile = arguments.value("--profile").unwrap_or("release");
     let start = Instant::now();
     let home = prepare(root, &toolkit)?;
-    build(root, &home, &profile)?;
-    let folder = if profile == "dev" { "debug" } else { &profile };
+    build(root, &home, profile)?;
+    let folder = if profile == "dev" { "debug" } else { profile };
     let program = root.join("target/cuda").join(folder).join("progtune");
     let bytes = fs::metadata(&program)
         .map_err(|error| format!("{}: {error}", program.display()))?

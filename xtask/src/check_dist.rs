@@ -4,6 +4,7 @@
 mod hidden;
 mod trial;
 
+use crate::arguments::{Arguments, Others};
 use crate::dist::Workspace;
 use flate2::read::GzDecoder;
 use hidden::Hidden;
@@ -34,21 +35,15 @@ const EXPECTED: [&str; 9] = [
 ///
 /// # Errors
 /// The first fault found.
-pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
-    let (mut full, mut archive) = (false, None);
-    for argument in arguments {
-        match argument.as_str() {
-            "--help" => {
-                print!("{HELP}");
-                return Ok(());
-            }
-            "--full" => full = true,
-            path if archive.is_none() && !path.starts_with('-') => {
-                archive = Some(PathBuf::from(path))
-            }
-            _ => return Err(format!("{argument}: no such argument\n\n{HELP}")),
-        }
-    }
+pub(crate) fn run(root: &Path, words: &[String]) -> Result<(), String> {
+    let Some(arguments) = Arguments::read(HELP, Others::Words, words)? else {
+        return Ok(());
+    };
+    let archive = match arguments.others() {
+        [] => None,
+        [archive] => Some(PathBuf::from(archive)),
+        _ => return Err(format!("expected one archive\n{HELP}")),
+    };
     let workspace = Workspace::read(root)?;
     let name = workspace.archive_name();
     let archive = archive.unwrap_or_else(|| {
@@ -74,7 +69,7 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
     trial.lists_its_plugins(libraries)?;
     trial.checks_its_plugins()?;
     trial.starts_a_plugin()?;
-    trial.trains(full)?;
+    trial.trains(arguments.has("--full"))?;
     trial.uses_the_result()?;
     trial.hidden.check()?;
     print!("{}", sizes(&unpacked, &archive)?);

@@ -2,6 +2,7 @@
 //! generations of cards, and lists registers, shared memory and spills. Called by `main`. It needs
 //! a toolkit (`tools/fetch_cuda.sh`), but no GPU, and proves nothing about running on one.
 
+use crate::arguments::{Arguments, Others};
 use std::{
     collections::BTreeMap,
     env, fs,
@@ -43,33 +44,26 @@ struct Usage {
 /// The usage of each kernel on each card.
 type Table = BTreeMap<String, BTreeMap<String, Usage>>;
 
-/// The arguments.
-struct Wanted {
-    nvcc: PathBuf,
-    record: Option<PathBuf>,
-}
-
 /// Compiles every kernel and prints the table.
 ///
 /// # Errors
 /// If there is no nvcc, a file does not compile without warnings, or a kernel spills.
-pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
-    if arguments.iter().any(|a| a == "--help" || a == "-h") {
-        print!("{HELP}");
+pub(crate) fn run(root: &Path, words: &[String]) -> Result<(), String> {
+    let Some(arguments) = Arguments::read(HELP, Others::Refused, words)? else {
         return Ok(());
-    }
-    let wanted = parse(arguments)?;
-    let version = version(&wanted.nvcc)?;
+    };
+    let nvcc = nvcc(arguments.path("--cuda"))?;
+    let version = version(&nvcc)?;
     let mut by_file: Vec<(String, Table)> = Vec::new();
     for file in sources(root)? {
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         eprintln!("{name}");
-        by_file.push((name.into_owned(), compile(root, &wanted.nvcc, &file)?));
+        by_file.push((name.into_owned(), compile(root, &nvcc, &file)?));
     }
     let report = report(&version, &by_file);
     print!("{report}");
-    if let Some(record) = &wanted.record {
-        fs::write(record, &report)
+    if let Some(record) = arguments.path("--record") {
+        fs::write(&record, &report)
             .map_err(|error| format!("cannot write {}: {error}", record.display()))?;
     }
     let spilling = spilling(&by_file);
@@ -82,34 +76,19 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
     ))
 }
 
-fn parse(arguments: &[String]) -> Result<Wanted, String> {
-    let (mut cuda, mut record) = (None, None);
-    let mut arguments = arguments.iter();
-    while let Some(argument) = arguments.next() {
-        let mut value = |what: &str| {
-            let value = arguments.next().map(PathBuf::from);
-            value.ok_or(format!("{argument}: expected {what}"))
-        };
-        match argument.as_str() {
-            "--cuda" => cuda = Some(value("a directory")?),
-            "--record" => record = Some(value("a file")?),
-            other => return Err(format!("unknown argument {other}\n\n{HELP}")),
-        }
-    }
-    let nvcc = match cuda {
-        Some(dir) => {
-            let nvcc = dir.join("nvidia/cu13/bin/nvcc");
-            if !nvcc.is_file() {
-                let dir = dir.display();
-                return Err(format!(
-                    "{dir} has no nvidia/cu13/bin/nvcc; make it with `tools/fetch_cuda.sh {dir}`"
-                ));
-            }
-            nvcc
-        }
-        None => env::var_os("NVCC").map_or_else(|| "nvcc".into(), PathBuf::from),
+/// The compiler of a toolkit, or else of the environment.
+fn nvcc(toolkit: Option<PathBuf>) -> Result<PathBuf, String> {
+    let Some(dir) = toolkit else {
+        return Ok(env::var_os("NVCC").map_or_else(|| "nvcc".into(), PathBuf::from));
     };
-    Ok(Wanted { nvcc, record })
+    let nvcc = dir.join("nvidia/cu13/bin/nvcc");
+    if nvcc.is_file() {
+        return Ok(nvcc);
+    }
+    let dir = dir.display();
+    Err(format!(
+        "{dir} has no nvidia/cu13/bin/nvcc; make it with `tools/fetch_cuda.sh {dir}`"
+    ))
 }
 
 /// The toolkit's version, as nvcc reports it.

@@ -5,6 +5,7 @@
 //! the installed transformers. The test `tokenizers` encodes them here and saves each tokenizer.
 //! AutoTokenizer then reads the saved files. Differences are printed.
 
+use crate::arguments::{Arguments, Others};
 use crate::python;
 use std::path::Path;
 use std::process::Command;
@@ -23,23 +24,12 @@ XTASK_PYTHON names a Python with transformers; without it one is installed.
 ///
 /// # Errors
 /// If an argument is invalid, Python is missing, or anything differs.
-pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
-    if arguments.iter().any(|a| a == "--help" || a == "-h") {
-        print!("{HELP}");
+pub(crate) fn run(root: &Path, words: &[String]) -> Result<(), String> {
+    let Some(arguments) = Arguments::read(HELP, Others::Refused, words)? else {
         return Ok(());
-    }
-    let (mut seed, mut draws) = (fresh_seed(), 600);
-    for pair in arguments.chunks(2) {
-        let number = pair.get(1).and_then(|value| value.parse::<u64>().ok());
-        match (pair[0].as_str(), number) {
-            ("--seed", Some(number)) => seed = number,
-            ("--draws", Some(number)) if number >= 200 => draws = number,
-            _ => {
-                let given = pair.join(" ");
-                return Err(format!("unknown option `{given}`\n\n{HELP}"));
-            }
-        }
-    }
+    };
+    let seed = arguments.number("--seed", 0)?.unwrap_or_else(fresh_seed);
+    let draws = arguments.number("--draws", 200)?.unwrap_or(600);
     let python = python::interpreter(root)?;
     let folder = root.join("target").join("check-tokenizers");
     let (rows, saved) = (folder.join("rows.json"), folder.join("saved"));

@@ -7,11 +7,12 @@
 //! byte for byte, records without times, paths and memory. The second build may record more:
 //! further files of records, and further keys.
 
+use crate::arguments::{Arguments, Others};
 use crate::result_files::{Contents, contents};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 const HELP: &str = "\
@@ -91,22 +92,14 @@ const JOBS: &[(&str, &str)] = &[
 ///
 /// # Errors
 /// If a job fails or the builds differ. All jobs are run, and all differences are listed.
-pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
-    let (mut builds, mut only) = (Vec::new(), Vec::new());
-    let mut arguments = arguments.iter();
-    while let Some(argument) = arguments.next() {
-        match argument.as_str() {
-            "--help" => {
-                print!("{HELP}");
-                return Ok(());
-            }
-            "--only" => only.push(arguments.next().ok_or("--only: expected a name")?.clone()),
-            build => builds.push(PathBuf::from(build)),
-        }
-    }
-    let [before, after] = builds.as_slice() else {
+pub(crate) fn run(root: &Path, words: &[String]) -> Result<(), String> {
+    let Some(arguments) = Arguments::read(HELP, Others::Words, words)? else {
+        return Ok(());
+    };
+    let [before, after] = arguments.others() else {
         return Err(format!("expected two directories\n{HELP}"));
     };
+    let only: Vec<&str> = arguments.values("--only").collect();
     let scratch = tempfile::tempdir().map_err(|error| format!("temporary directory: {error}"))?;
     write_data(scratch.path()).map_err(|error| format!("generated data: {error}"))?;
     let fixtures = root.join("tests/fixtures/parity");
@@ -116,9 +109,9 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
         let flags = flags
             .replace("DATA", &scratch.path().display().to_string())
             .replace("FIXTURES", &fixtures.display().to_string());
-        let result = |build: &Path, side: &str| {
+        let result = |build: &str, side: &str| {
             let output = scratch.path().join(format!("{name}-{side}"));
-            train(build, &flags, &output).and_then(|()| contents(&output))
+            train(Path::new(build), &flags, &output).and_then(|()| contents(&output))
         };
         let (found, expected) = (result(after, "after")?, result(before, "before")?);
         let names: BTreeSet<&String> = expected.keys().chain(found.keys()).collect();

@@ -2,6 +2,7 @@
 //! compares everything that they leave with runs that were left alone. Called by `main` and by
 //! `.ci/run`, which kills a few times only.
 
+use crate::arguments::{Arguments, Others};
 use crate::result_files::contents;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -47,39 +48,22 @@ struct Series {
 ///
 /// # Errors
 /// If a run fails, or leaves something else than one that was left alone.
-pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
-    let (mut kills, mut seed) = (200usize, 1usize);
-    let (mut only, mut record) = (String::new(), None);
-    let mut build = root.join("target/release");
-    let mut arguments = arguments.iter();
-    while let Some(argument) = arguments.next() {
-        if argument == "--help" {
-            print!("{HELP}");
-            return Ok(());
-        }
-        let value = arguments
-            .next()
-            .ok_or(format!("{argument}: expected a value"))?;
-        let number = || {
-            value
-                .parse()
-                .map_err(|_| format!("{argument}: expected a number"))
-        };
-        match argument.as_str() {
-            "--kills" => kills = number()?,
-            "--seed" => seed = number()?,
-            "--build" => build = PathBuf::from(value),
-            "--only" => only.clone_from(value),
-            "--record" => record = Some(PathBuf::from(value)),
-            other => return Err(format!("{other}: unknown argument\n{HELP}")),
-        }
-    }
+pub(crate) fn run(root: &Path, words: &[String]) -> Result<(), String> {
+    let Some(arguments) = Arguments::read(HELP, Others::Refused, words)? else {
+        return Ok(());
+    };
+    let kills = arguments.number("--kills", 1)?.unwrap_or(200usize);
+    let seed = arguments.number("--seed", 0)?.unwrap_or(1u64);
+    let only = arguments.value("--only").unwrap_or_default();
+    let build = arguments
+        .path("--build")
+        .unwrap_or_else(|| root.join("target/release"));
     let jobs: Vec<Job> = jobs()
         .into_iter()
-        .filter(|job| job.name.contains(&only))
+        .filter(|job| job.name.contains(only))
         .collect();
     let scratch = tempfile::tempdir().map_err(|error| format!("temporary directory: {error}"))?;
-    let mut random = Random(seed as u64 | 1);
+    let mut random = Random(seed | 1);
     let mut text = String::new();
     let mut done = 0;
     for (at, job) in jobs.iter().enumerate() {
@@ -107,7 +91,7 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
     }
     let line = format!("{done} kills in {} jobs, seed {seed}", jobs.len());
     println!("{line}");
-    if let Some(path) = record {
+    if let Some(path) = arguments.path("--record") {
         fs::write(&path, text + &line + "\n").map_err(|e| format!("{}: {e}", path.display()))?;
     }
     Ok(())

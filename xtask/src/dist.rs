@@ -12,6 +12,7 @@ mod workspace;
 
 use self::archive::Tree;
 pub(crate) use self::workspace::Workspace;
+use crate::arguments::{Arguments, Others};
 use flate2::read::GzDecoder;
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX, EXE_SUFFIX};
 use std::fs;
@@ -41,26 +42,14 @@ const DOCUMENTS: [&str; 4] = ["LICENSE", "NOTICE", "README.md", "docs"];
 /// # Errors
 /// If cargo fails, `deny.toml` does not allow a crate's licence, or a file cannot be read or
 /// written.
-pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
-    let (mut target, mut output) = (None, None);
-    let mut arguments = arguments.iter();
-    while let Some(argument) = arguments.next() {
-        let place = match argument.as_str() {
-            "--help" => {
-                print!("{HELP}");
-                return Ok(());
-            }
-            "--target-dir" => &mut target,
-            "--output" => &mut output,
-            _ => return Err(format!("{argument}: no such argument\n\n{HELP}")),
-        };
-        let value = arguments.next();
-        *place = Some(PathBuf::from(
-            value.ok_or(format!("{argument}: expected a directory"))?,
-        ));
-    }
+pub(crate) fn run(root: &Path, words: &[String]) -> Result<(), String> {
+    let Some(arguments) = Arguments::read(HELP, Others::Refused, words)? else {
+        return Ok(());
+    };
     let workspace = Workspace::read(root)?;
-    let target = target.unwrap_or_else(|| workspace.target_directory());
+    let target = arguments
+        .path("--target-dir")
+        .unwrap_or_else(|| workspace.target_directory());
     // This precedes the build because it is quick and may fail.
     let mut tree = Tree::default();
     let crates = licences::collect(&workspace, root, &mut tree)?;
@@ -72,7 +61,9 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
     add_what_it_says_of_itself(&mut tree)?;
     let name = workspace.archive_name();
     let bytes = tree.pack(&name, time_of_commit(root)?)?;
-    let output = output.unwrap_or_else(|| target.join("dist"));
+    let output = arguments
+        .path("--output")
+        .unwrap_or_else(|| target.join("dist"));
     let path = output.join(format!("{name}.tar.gz"));
     fs::create_dir_all(&output)
         .and_then(|()| fs::write(&path, &bytes))

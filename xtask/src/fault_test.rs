@@ -11,13 +11,15 @@ mod disks;
 mod job;
 
 use self::job::{Job, Start};
+use crate::arguments::{Arguments, Others};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
 const HELP: &str = "\
-cargo xtask fault-test [--bounded] [--program FILE]
+cargo xtask fault-test [--bounded] [--only-disks] [--program FILE]
   --bounded       one kind of failure per operation, without full disks: less than a minute
+  --only-disks    only full and read-only disks; this process must be allowed to mount them
   --program FILE  a progtune that was built with `--features faults` [default: build it]
 ";
 
@@ -28,29 +30,17 @@ const KINDS: [&str; 5] = ["fail:N", "fail:N:EIO", "short:N", "full:N", "kill:N"]
 ///
 /// # Errors
 /// If the program cannot be built or run, or a failure has bad consequences, which are all listed.
-pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
-    let (mut program, mut is_bounded, mut only_disks) = (None, false, false);
-    let mut arguments = arguments.iter();
-    while let Some(argument) = arguments.next() {
-        match argument.as_str() {
-            "--help" => {
-                print!("{HELP}");
-                return Ok(());
-            }
-            "--bounded" => is_bounded = true,
-            "--program" => {
-                let file = arguments.next().ok_or("--program: expected a file")?;
-                program = Some(PathBuf::from(file));
-            }
-            disks::ARGUMENT => only_disks = true,
-            _ => return Err(format!("{argument}: no such argument\n\n{HELP}")),
-        }
-    }
+pub(crate) fn run(root: &Path, words: &[String]) -> Result<(), String> {
+    let Some(arguments) = Arguments::read(HELP, Others::Refused, words)? else {
+        return Ok(());
+    };
+    let is_bounded = arguments.has("--bounded");
+    let program = arguments.path("--program");
     let program = program.map_or_else(|| build(root), Ok)?;
     let program = std::path::absolute(&program).map_err(|error| error.to_string())?;
     let job = Job::new(root, &program)?;
     let mut findings = Vec::new();
-    if only_disks {
+    if arguments.has("--only-disks") {
         disks::check(&job, &mut findings)?;
         return told(findings);
     }

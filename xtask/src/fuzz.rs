@@ -6,6 +6,7 @@
 //! memory of the process is limited by the system instead, which ends it at an allocation that the
 //! input does not justify.
 
+use crate::arguments::{Arguments, Others};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -53,12 +54,12 @@ struct Outcome {
 ///
 /// # Errors
 /// If an argument is wrong, the build fails, or an input breaks a reader.
-pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
-    if arguments.iter().any(|a| a == "--help" || a == "-h") {
-        print!("{HELP}");
+pub(crate) fn run(root: &Path, words: &[String]) -> Result<(), String> {
+    let Some(arguments) = Arguments::read(HELP, Others::Words, words)? else {
         return Ok(());
-    }
-    let (seconds, mut targets) = parse(arguments)?;
+    };
+    let seconds = arguments.number("--seconds", 1)?.unwrap_or(60);
+    let mut targets = arguments.others().to_vec();
     let corpora = root.join("tests/fuzz/corpus");
     let known = names_in(&corpora)?;
     if let Some(other) = targets.iter().find(|name| !known.contains(name)) {
@@ -90,24 +91,6 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
         found.join("\n  "),
         program.display()
     ))
-}
-
-fn parse(arguments: &[String]) -> Result<(u64, Vec<String>), String> {
-    let (mut seconds, mut targets) = (60, Vec::new());
-    let mut rest = arguments.iter();
-    while let Some(argument) = rest.next() {
-        match argument.as_str() {
-            "--seconds" => {
-                let value = rest.next().and_then(|value| value.parse().ok());
-                seconds = value.ok_or_else(|| format!("--seconds: expected a number\n\n{HELP}"))?;
-            }
-            name if name.starts_with('-') => {
-                return Err(format!("unknown option `{name}`\n\n{HELP}"));
-            }
-            name => targets.push(name.to_owned()),
-        }
-    }
-    Ok((seconds, targets))
 }
 
 /// The names in a folder, in order.

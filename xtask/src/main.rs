@@ -1,6 +1,7 @@
 //! Developer tasks of this repository, run as `cargo xtask NAME` (the alias is in
 //! `.cargo/config.toml`). Called by developers and by `.ci/run`; users of progtune never run it.
 
+mod arguments;
 mod bench_checkpoints;
 mod bench_large;
 mod bench_peer;

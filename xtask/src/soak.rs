@@ -4,8 +4,9 @@
 //! It fails if memory grows after the first epoch, or if more files are open at the end than at
 //! its beginning. Linux only, because it reads `/proc`.
 
+use crate::arguments::{Arguments, Others};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
@@ -42,27 +43,18 @@ struct Look {
 ///
 /// # Errors
 /// If the run fails, or memory or open files grow.
-pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
-    let mut program = root.join("target/release/progtune");
-    let mut flags = Vec::new();
-    let mut arguments = arguments.iter();
-    while let Some(argument) = arguments.next() {
-        match argument.as_str() {
-            "--help" => {
-                print!("{HELP}");
-                return Ok(());
-            }
-            "--program" => {
-                program = PathBuf::from(arguments.next().ok_or("--program: expected a file")?);
-            }
-            flag => flags.push(flag.to_owned()),
-        }
-    }
+pub(crate) fn run(root: &Path, words: &[String]) -> Result<(), String> {
+    let Some(arguments) = Arguments::read(HELP, Others::Anything, words)? else {
+        return Ok(());
+    };
+    let program = arguments
+        .path("--program")
+        .unwrap_or_else(|| root.join("target/release/progtune"));
     let scratch = tempfile::tempdir().map_err(|error| format!("temporary directory: {error}"))?;
     let output = scratch.path().join("run");
     let mut child = Command::new(&program)
         .args(FLAGS.split_whitespace())
-        .args(&flags)
+        .args(arguments.others())
         .arg("--output")
         .arg(&output)
         .stdout(Stdio::null())

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::format::Format;
+use crate::request::FLAGS;
 
 use super::place::Place;
 use super::show::{self, names, printable};
@@ -14,17 +15,16 @@ use super::show::{self, names, printable};
 pub enum OwnDataError {
     /// A path or pattern that matches no file.
     #[error(
-        "{flag} {given}: expected a file, a directory or a pattern such as `data/*.csv`, found no such file{}; check the \
-         path",
-        nearest.as_ref().map(|name| format!(" (the nearest is `{}`)", printable(name, 200))).unwrap_or_default()
+        "{flag} {given}: expected a file, a directory or a pattern such as `data/*.csv`, found no such file{}",
+        show::advice(suggestion, "check the path")
     )]
     NoFiles {
         /// The flag.
         flag: &'static str,
         /// The given value.
         given: String,
-        /// The file in the same directory whose name is most similar.
-        nearest: Option<String>,
+        /// Files in the same directory with similar names.
+        suggestion: String,
     },
 
     /// A directory without data files.
@@ -127,9 +127,9 @@ pub enum OwnDataError {
 
     /// A requested column that does not exist.
     #[error(
-        "{}: {flag}: expected a column named `{}`, found {}{}; correct the name{}",
+        "{}: {flag}: expected a column named `{}`, found {}{}{}",
         path.display(), printable(name, 60), show::listed("column", found),
-        nearest.as_ref().map(|name| format!(" (the nearest is `{}`)", printable(name, 60))).unwrap_or_default(),
+        show::advice(suggestion, "correct the name"),
         if *has_header { ", or give --no-header if the first row is data" } else { "" }
     )]
     NoColumn {
@@ -141,8 +141,8 @@ pub enum OwnDataError {
         name: String,
         /// The existing columns.
         found: Vec<String>,
-        /// The most similar column name.
-        nearest: Option<String>,
+        /// Similar column names.
+        suggestion: String,
         /// Whether the first row was read as the header.
         has_header: bool,
     },
@@ -282,6 +282,17 @@ pub enum OwnDataError {
         /// The number of rows that would be taken.
         n_taken: usize,
     },
+}
+
+impl OwnDataError {
+    /// The error for a request without any file.
+    pub(crate) fn none_given() -> Self {
+        Self::NoFiles {
+            flag: FLAGS[0],
+            given: String::new(),
+            suggestion: String::new(),
+        }
+    }
 }
 
 /// The likely reason for too many labels, and the way on.

@@ -133,9 +133,9 @@ pub enum QuestionError {
 
     /// A missing key that a question needs.
     #[error(
-        "{place}: expected the key `{key}`, found {}{}; add it, or delete the question",
+        "{place}: expected the key `{key}`, found {}{}",
         show::listed("key", found),
-        nearest.as_ref().map(|name| format!(" (the nearest is `{}`)", printable(name, 60))).unwrap_or_default()
+        show::advice(suggestion, "add it, or delete the question")
     )]
     MissingKey {
         /// The question.
@@ -144,8 +144,8 @@ pub enum QuestionError {
         key: &'static str,
         /// The existing keys.
         found: Vec<String>,
-        /// The most similar key.
-        nearest: Option<String>,
+        /// Similar keys.
+        suggestion: String,
     },
 
     /// A value of an unusable type.

@@ -28,12 +28,20 @@ pub(crate) fn listed(noun: &str, list: &[String]) -> String {
     }
 }
 
-/// The name that was probably meant, or nothing if none is known.
-pub(super) fn suggestion(nearest: &str) -> String {
-    if nearest.is_empty() {
-        return String::new();
+/// A suggestion of a name, which may be empty, and the advice after it. A suggestion ends in a
+/// question mark, after which the advice is a sentence of its own.
+pub(super) fn advice(suggestion: &str, advice: &str) -> String {
+    if suggestion.is_empty() {
+        return format!("; {advice}");
     }
-    format!(": the nearest name is `{nearest}`")
+    let (first, rest) = advice.split_at(1);
+    format!("{suggestion} {}{rest}", first.to_uppercase())
+}
+
+/// A name that is not known, a suggestion, and all names that are.
+pub(super) fn unknown(name: &str, suggestion: &str, known: &[String]) -> String {
+    let advice = advice(suggestion, &format!("expected one of {}", names(known)));
+    format!("`{}`{advice}", printable(name, 60))
 }
 
 /// A hint for a row with the wrong number of cells.
@@ -76,7 +84,14 @@ fn shorten(text: &str, limit: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{listed, names, quote};
+    use super::{advice, listed, names, quote};
+
+    #[test]
+    fn advice_begins_a_sentence_after_a_question() {
+        assert_eq!(advice("", "add it"), "; add it");
+        let asked = "; did you mean 'a'?";
+        assert_eq!(advice(asked, "add it"), "; did you mean 'a'? Add it");
+    }
 
     #[test]
     fn long_values_and_lists_are_cut() {

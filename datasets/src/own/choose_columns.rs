@@ -2,9 +2,8 @@
 //! leave no doubt. Called by `own`.
 
 use crate::columns::{Column, Columns};
-use crate::error::{OwnDataError, for_example};
+use crate::error::{OwnDataError, for_example, suggestion};
 use crate::format::{DataFile, Format, Header};
-use crate::nearest::near;
 use crate::own::proposal;
 use crate::own::survey::{ColumnKind, Survey};
 use crate::readers::plain_text::FOLDER;
@@ -141,7 +140,7 @@ pub(crate) fn named(
         flag,
         name: name.to_owned(),
         found: survey.names().map(str::to_owned).collect(),
-        nearest: near(name, survey.names()).map(str::to_owned),
+        suggestion: suggestion(name, survey.names()),
         has_header: is_table(file) && file.header == Header::FirstRow,
     })
 }

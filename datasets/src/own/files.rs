@@ -24,7 +24,6 @@ use crate::own::reader::Reader;
 use crate::own::survey::Survey;
 use crate::problem_type::ProblemType;
 use crate::readers::raw_row::LabelRule;
-use crate::request::FLAGS;
 use crate::request::{OnBadRow, OwnRequest};
 use crate::sampling::{Classes, Picker, Sample};
 use crate::skipped_rows::SkippedRows;
@@ -63,12 +62,10 @@ pub struct OwnFiles {
 
 fn find_all(request: &OwnRequest) -> Result<[Vec<DataFile>; 3], DataError> {
     let reading = &request.reading;
-    let find = |at: usize, given: &[String]| find_files(FLAGS[at], given, reading);
-    Ok([
-        find(0, &request.train)?,
-        find(1, &request.validation)?,
-        find(2, &request.test)?,
-    ])
+    let [train, validation, test] = request
+        .files()
+        .map(|(flag, given)| find_files(flag, given, reading));
+    Ok([train?, validation?, test?])
 }
 
 impl OwnFiles {
@@ -93,12 +90,7 @@ impl OwnFiles {
     ) -> Result<Self, DataError> {
         let mut files = find_all(request)?;
         let Some(first) = files.iter().flatten().next() else {
-            return Err(OwnDataError::NoFiles {
-                flag: FLAGS[0],
-                given: String::new(),
-                nearest: None,
-            }
-            .into());
+            return Err(OwnDataError::none_given().into());
         };
         if first.format == Format::Conll {
             return Err(OwnDataError::OnlyTags {

@@ -3,9 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::error::{DataError, OwnDataError};
+use crate::error::{DataError, OwnDataError, suggestion};
 use crate::format::{DataFile, Format, may_hold_rows};
-use crate::nearest::near;
 use crate::own::recognise::{Content, has_quoted_header, recognise};
 use crate::readers::foreign;
 use crate::request::Reading;
@@ -150,7 +149,7 @@ fn expand(
         return Err(OwnDataError::NoFiles {
             flag,
             given: given.to_owned(),
-            nearest: nearest_file(path),
+            suggestion: similar_files(path),
         }
         .into());
     }
@@ -267,21 +266,22 @@ fn list(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
         .collect()
 }
 
-/// The file in the same directory whose name is most similar to that of `path`.
-fn nearest_file(path: &Path) -> Option<String> {
-    let parent = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    let names: Vec<String> = list(parent.unwrap_or(Path::new(".")))
-        .ok()?
-        .iter()
-        .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
+/// The suggestion of files in the same directory whose names are similar to that of `path`.
+fn similar_files(path: &Path) -> String {
+    let name = |path: &Path| Some(path.file_name()?.to_str()?.to_owned());
+    let (Some(wanted), Some(parent)) = (name(path), path.parent()) else {
+        return String::new();
+    };
+    let listed = if parent.as_os_str().is_empty() {
+        list(Path::new("."))
+    } else {
+        list(parent)
+    };
+    let names: Vec<String> = listed
+        .into_iter()
+        .flatten()
+        .filter_map(|path| name(&path))
         .collect();
-    let name = near(
-        path.file_name()?.to_str()?,
-        names.iter().map(String::as_str),
-    )?;
-    Some(parent.map_or(name.to_owned(), |parent| {
-        parent.join(name).display().to_string()
-    }))
+    let near = suggestion(&wanted, names.iter().map(String::as_str));
+    near.replace(" '", &format!(" '{}", parent.join("").display()))
 }

@@ -46,12 +46,8 @@ impl QuestionData {
         if reading.text_column.is_some() || reading.label_column.is_some() {
             return Ok(false);
         }
-        let given = [
-            ("--train-file", &request.train),
-            ("--validation-file", &request.validation),
-            ("--test-file", &request.test),
-        ];
-        let Some((flag, paths)) = given.into_iter().find(|(_, paths)| !paths.is_empty()) else {
+        let mut given = request.files().into_iter();
+        let Some((flag, paths)) = given.find(|(_, paths)| !paths.is_empty()) else {
             return Ok(false);
         };
         let files = find_files(flag, paths, reading)?;
@@ -87,7 +83,7 @@ impl QuestionData {
     pub fn own(request: &OwnRequest, has_unanswerable: Option<bool>) -> Result<Self, DataError> {
         let reading = &request.reading;
         let mut skipped = SkippedRows::default();
-        let mut read = |flag: &'static str, given: &[String], rule: AnswerRule| {
+        let mut read = |(flag, given): (&'static str, &[String]), rule: AnswerRule| {
             let files = find_files(flag, given, reading)?;
             if files.is_empty() {
                 return Ok(Vec::new());
@@ -101,16 +97,12 @@ impl QuestionData {
             skipped.extend(read.skipped);
             Ok::<_, DataError>(read.questions)
         };
-        let mut train = read("--train-file", &request.train, AnswerRule::OrNone)?;
-        let mut validation = read("--validation-file", &request.validation, AnswerRule::OrNone)?;
-        let test = read("--test-file", &request.test, AnswerRule::Optional)?;
+        let [train, validation, test] = request.files();
+        let mut train = read(train, AnswerRule::OrNone)?;
+        let mut validation = read(validation, AnswerRule::OrNone)?;
+        let test = read(test, AnswerRule::Optional)?;
         if train.is_empty() && validation.is_empty() && test.is_empty() {
-            return Err(OwnDataError::NoFiles {
-                flag: "--train-file",
-                given: String::new(),
-                nearest: None,
-            }
-            .into());
+            return Err(OwnDataError::none_given().into());
         }
         if let Some(share) = request.validation_split {
             (train, validation) = hold_out(train, share, request.seed)?;

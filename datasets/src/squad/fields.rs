@@ -7,8 +7,7 @@ use serde_json::{Map, Value};
 
 use super::Answer;
 use super::check::RawQuestion;
-use crate::error::{DataError, QuestionError, QuestionPlace};
-use crate::nearest::near;
+use crate::error::{DataError, QuestionError, QuestionPlace, suggestion};
 use crate::readers::json_value::describe;
 
 /// The question of a flat object, which has the context among its keys. `last` is the previous
@@ -186,7 +185,7 @@ fn missing(object: &Map<String, Value>, key: &'static str, place: &QuestionPlace
         place: place.clone(),
         key,
         found: keys().map(str::to_owned).collect(),
-        nearest: near(key, keys()).map(str::to_owned),
+        suggestion: suggestion(key, keys()),
     }
     .into()
 }

@@ -104,25 +104,15 @@ impl TaggedData {
     /// See [`DataError`] and [`OwnDataError`].
     pub fn load(request: &OwnRequest, known: Option<&Labels>) -> Result<Self, DataError> {
         let reading = &request.reading;
-        let files_of = |flag, given: &[String]| find_tagged_files(flag, given, reading);
-        let splits = [
-            ("--train-file", files_of("--train-file", &request.train)?),
-            (
-                "--validation-file",
-                files_of("--validation-file", &request.validation)?,
-            ),
-            ("--test-file", files_of("--test-file", &request.test)?),
-        ];
+        let [train, validation, test] = request.files().map(|(flag, given)| {
+            Ok::<_, DataError>((flag, find_tagged_files(flag, given, reading)?))
+        });
+        let splits = [train?, validation?, test?];
         for file in splits.iter().flat_map(|(_, files)| files) {
             check_format(file)?;
         }
         let Some(first) = splits.iter().find_map(|(_, files)| files.first()) else {
-            return Err(OwnDataError::NoFiles {
-                flag: "--train-file",
-                given: String::new(),
-                nearest: None,
-            }
-            .into());
+            return Err(OwnDataError::none_given().into());
         };
         let survey = Survey::of(first)?;
         let has_tags = !request.train.is_empty() || !request.validation.is_empty();

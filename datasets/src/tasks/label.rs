@@ -21,12 +21,18 @@ pub(crate) fn parse(
     column: &str,
     place: impl Fn() -> Place,
 ) -> Result<Option<Label>, DataError> {
+    let cell = LabelCell {
+        task,
+        raw,
+        column,
+        place: &place,
+    };
     let is_own = task.source == TaskSource::Own;
     let label = match task.problem_type {
-        ProblemType::SingleLabelClassification if is_own => own_class(task, raw, column, &place)?,
-        ProblemType::SingleLabelClassification => class(task, raw, column, &place)?,
-        ProblemType::Regression => score(raw, is_own, column, &place)?,
-        ProblemType::MultiLabelClassification => set(task, raw, column, &place)?,
+        ProblemType::SingleLabelClassification if is_own => cell.own_class()?,
+        ProblemType::SingleLabelClassification => cell.class()?,
+        ProblemType::Regression => cell.score(is_own)?,
+        ProblemType::MultiLabelClassification => cell.set()?,
         // Their rows are read elsewhere.
         ProblemType::TokenClassification | ProblemType::QuestionAnswering => None,
     };
@@ -41,159 +47,128 @@ pub(crate) fn parse(
     Ok(label)
 }
 
-fn class(
-    task: &Task,
-    raw: &Cell,
-    column: &str,
-    place: &impl Fn() -> Place,
-) -> Result<Option<Label>, DataError> {
-    if raw.is_empty() {
-        return Ok(None);
-    }
-    let id = match raw {
-        Cell::Absent => return Ok(None),
-        Cell::Text(text) => match task.labels.iter().position(|label| label == text) {
-            Some(id) => Some(id),
-            None => match text.parse::<i64>() {
-                Ok(-1) => return Ok(None),
-                Ok(int) => usize::try_from(int).ok(),
-                Err(_) => None,
+/// A cell in the column of labels.
+#[derive(Clone, Copy)]
+struct LabelCell<'a> {
+    task: &'a Task,
+    raw: &'a Cell,
+    column: &'a str,
+    place: &'a dyn Fn() -> Place,
+}
+
+impl LabelCell<'_> {
+    fn class(self) -> Result<Option<Label>, DataError> {
+        if self.raw.is_empty() {
+            return Ok(None);
+        }
+        let id = match self.raw {
+            Cell::Absent => return Ok(None),
+            Cell::Text(text) => match self.task.labels.iter().position(|label| label == text) {
+                Some(id) => Some(id),
+                None => match text.parse::<i64>() {
+                    Ok(-1) => return Ok(None),
+                    Ok(int) => usize::try_from(int).ok(),
+                    Err(_) => None,
+                },
             },
-        },
-        Cell::Int(-1) => return Ok(None),
-        Cell::Int(int) => usize::try_from(*int).ok(),
-        Cell::Float(_) | Cell::Bool(_) | Cell::List(_) | Cell::Other(_) => {
-            return Err(DataError::WrongType {
-                place: place(),
-                column: column.to_owned(),
-                expected: "a label's name or integer id",
-                found: raw.show(),
-            });
-        }
-    };
-    known(task, id, raw, column, place).map(|id| Some(Label::Class(id)))
-}
-
-/// A class of the user's own data. It is identified by its name, whatever its type in the file. For
-/// example, the class `2` of the labels `2` and `3` does not have the id 2. Data for a model whose
-/// labels are words may also use ids.
-fn own_class(
-    task: &Task,
-    raw: &Cell,
-    column: &str,
-    place: &impl Fn() -> Place,
-) -> Result<Option<Label>, DataError> {
-    if raw.is_empty() {
-        return Ok(None);
+            Cell::Int(-1) => return Ok(None),
+            Cell::Int(int) => usize::try_from(*int).ok(),
+            Cell::Float(_) | Cell::Bool(_) | Cell::List(_) | Cell::Other(_) => {
+                return Err(self.wrong_type("a label's name or integer id"));
+            }
+        };
+        self.known(id).map(|id| Some(Label::Class(id)))
     }
-    own_id(task, raw, column, place).map(|id| Some(Label::Class(id)))
-}
 
-/// The labels that apply to a row of the user's own data: any number of them, or none.
-fn set(
-    task: &Task,
-    raw: &Cell,
-    column: &str,
-    place: &impl Fn() -> Place,
-) -> Result<Option<Label>, DataError> {
-    let items = match raw {
-        Cell::List(items) => items,
-        Cell::Absent => return Ok(None),
-        other => {
-            return Err(DataError::WrongType {
-                place: place(),
-                column: column.to_owned(),
-                expected: "a list of labels (or give --label-separator, if they are in one text)",
-                found: other.show(),
-            });
+    /// A class of the user's own data. It is identified by its name, whatever its type in the file.
+    /// For example, the class `2` of the labels `2` and `3` does not have the id 2. Data for a
+    /// model whose labels are words may also use ids.
+    fn own_class(self) -> Result<Option<Label>, DataError> {
+        if self.raw.is_empty() {
+            return Ok(None);
         }
-    };
-    let ids = items.iter().map(|item| own_id(task, item, column, place));
-    let mut ids = ids.collect::<Result<Vec<u32>, DataError>>()?;
-    ids.sort_unstable();
-    ids.dedup();
-    Ok(Some(Label::Classes(ids)))
-}
-
-/// The id of a label of the user's own data.
-fn own_id(
-    task: &Task,
-    raw: &Cell,
-    column: &str,
-    place: &impl Fn() -> Place,
-) -> Result<u32, DataError> {
-    let Some(name) = raw.name() else {
-        return Err(DataError::WrongType {
-            place: place(),
-            column: column.to_owned(),
-            expected: "a label's name",
-            found: raw.show(),
-        });
-    };
-    let by_id = || {
-        let are_words = task
-            .labels
-            .iter()
-            .all(|label| label.parse::<f64>().is_err());
-        let id = name.parse().ok().filter(|&id| id < task.labels.len());
-        id.filter(|_| are_words)
-    };
-    let id = task.labels.iter().position(|label| *label == name);
-    known(task, id.or_else(by_id), raw, column, place)
-}
-
-/// The id read from a cell, if it is the id of one of the task's labels.
-fn known(
-    task: &Task,
-    id: Option<usize>,
-    raw: &Cell,
-    column: &str,
-    place: &impl Fn() -> Place,
-) -> Result<u32, DataError> {
-    id.filter(|id| *id < task.labels.len())
-        .and_then(|id| u32::try_from(id).ok())
-        .ok_or_else(|| DataError::UnknownLabel {
-            place: place(),
-            column: column.to_owned(),
-            found: raw.show(),
-            allowed: allowed(task),
-        })
-}
-
-/// The score in a cell. In the user's own data, -1 is an ordinary score.
-fn score(
-    raw: &Cell,
-    is_own: bool,
-    column: &str,
-    place: &impl Fn() -> Place,
-) -> Result<Option<Label>, DataError> {
-    if raw.is_empty() {
-        return Ok(None);
+        self.own_id().map(|id| Some(Label::Class(id)))
     }
-    let score = match raw {
-        Cell::Absent => return Ok(None),
-        Cell::Text(text) => text.parse::<f32>().ok(),
-        // A score has a handful of digits; one that f32 cannot hold becomes infinite and is refused
-        // below.
-        Cell::Int(int) => Some(*int as f32),
-        Cell::Float(float) => Some(*float as f32),
-        Cell::Bool(_) | Cell::List(_) | Cell::Other(_) => {
-            return Err(DataError::WrongType {
-                place: place(),
-                column: column.to_owned(),
-                expected: "a number",
-                found: raw.show(),
-            });
+
+    /// The labels that apply to a row of the user's own data: any number of them, or none.
+    fn set(self) -> Result<Option<Label>, DataError> {
+        let items = match self.raw {
+            Cell::List(items) => items,
+            Cell::Absent => return Ok(None),
+            _ => {
+                return Err(self.wrong_type(
+                    "a list of labels (or give --label-separator, if they are in one text)",
+                ));
+            }
+        };
+        let ids = items.iter().map(|raw| LabelCell { raw, ..self }.own_id());
+        let mut ids = ids.collect::<Result<Vec<u32>, DataError>>()?;
+        ids.sort_unstable();
+        ids.dedup();
+        Ok(Some(Label::Classes(ids)))
+    }
+
+    /// The id of a label of the user's own data.
+    fn own_id(self) -> Result<u32, DataError> {
+        let labels = &self.task.labels;
+        let Some(name) = self.raw.name() else {
+            return Err(self.wrong_type("a label's name"));
+        };
+        let by_id = || {
+            let are_words = labels.iter().all(|label| label.parse::<f64>().is_err());
+            let id = name.parse().ok().filter(|&id| id < labels.len());
+            id.filter(|_| are_words)
+        };
+        let id = labels.iter().position(|label| *label == name);
+        self.known(id.or_else(by_id))
+    }
+
+    /// The id read from the cell, if it is the id of one of the task's labels.
+    fn known(self, id: Option<usize>) -> Result<u32, DataError> {
+        id.filter(|id| *id < self.task.labels.len())
+            .and_then(|id| u32::try_from(id).ok())
+            .ok_or_else(|| DataError::UnknownLabel {
+                place: (self.place)(),
+                column: self.column.to_owned(),
+                found: self.raw.show(),
+                allowed: allowed(self.task),
+            })
+    }
+
+    /// The score in the cell. In the user's own data, -1 is an ordinary score.
+    fn score(self, is_own: bool) -> Result<Option<Label>, DataError> {
+        if self.raw.is_empty() {
+            return Ok(None);
         }
-    };
-    match score {
-        Some(-1.0) if !is_own => Ok(None),
-        Some(score) if score.is_finite() => Ok(Some(Label::Score(score))),
-        _ => Err(DataError::BadScore {
-            place: place(),
-            column: column.to_owned(),
-            found: raw.show(),
-        }),
+        let score = match self.raw {
+            Cell::Absent => return Ok(None),
+            Cell::Text(text) => text.parse::<f32>().ok(),
+            // A score has a handful of digits; one that f32 cannot hold becomes infinite and is
+            // refused below.
+            Cell::Int(int) => Some(*int as f32),
+            Cell::Float(float) => Some(*float as f32),
+            Cell::Bool(_) | Cell::List(_) | Cell::Other(_) => {
+                return Err(self.wrong_type("a number"));
+            }
+        };
+        match score {
+            Some(-1.0) if !is_own => Ok(None),
+            Some(score) if score.is_finite() => Ok(Some(Label::Score(score))),
+            _ => Err(DataError::BadScore {
+                place: (self.place)(),
+                column: self.column.to_owned(),
+                found: self.raw.show(),
+            }),
+        }
+    }
+
+    fn wrong_type(self, expected: &'static str) -> DataError {
+        DataError::WrongType {
+            place: (self.place)(),
+            column: self.column.to_owned(),
+            expected,
+            found: self.raw.show(),
+        }
     }
 }
 

@@ -1,8 +1,7 @@
 //! The names of metrics: those that a task reports, and those that a user may request instead. The
 //! host computes them.
 
-use crate::error::DataError;
-use crate::nearest::near;
+use crate::error::{DataError, suggestion};
 use crate::problem_type::ProblemType;
 
 /// A metric's name. The host computes the metric as scikit-learn, scipy and seqeval do.
@@ -107,7 +106,7 @@ impl Metric {
             .find(|metric| metric.as_str() == wanted)
             .ok_or_else(|| DataError::UnknownMetric {
                 name: name.to_owned(),
-                nearest: near(wanted, names()).unwrap_or_default().to_owned(),
+                suggestion: suggestion(wanted, names()),
                 known: names().map(str::to_owned).collect(),
             })
     }
@@ -175,7 +174,7 @@ mod tests {
             assert_eq!(Metric::by_name(name).ok(), Some(metric));
         }
         let message = Metric::by_name("acuracy").unwrap_err().to_string();
-        assert!(message.contains("nearest name is `accuracy`"), "{message}");
+        assert!(message.contains("did you mean 'accuracy'?"), "{message}");
     }
 
     #[test]

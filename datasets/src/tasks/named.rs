@@ -8,8 +8,7 @@
 use std::sync::LazyLock;
 
 use crate::columns::{Column, Columns, Headerless};
-use crate::error::DataError;
-use crate::nearest::near;
+use crate::error::{DataError, suggestion};
 use crate::problem_type::ProblemType;
 use crate::split_name::SplitName;
 use crate::tasks::metric::Metric;
@@ -33,9 +32,7 @@ impl Task {
             .find(|task| task.name.replace('_', "") == wanted)
             .ok_or_else(|| DataError::UnknownTask {
                 name: name.to_owned(),
-                nearest: near(&wanted, TASKS.iter().map(|task| task.name.as_str()))
-                    .unwrap_or_default()
-                    .to_owned(),
+                suggestion: suggestion(&wanted, TASKS.iter().map(|task| task.name.as_str())),
                 known: TASKS.iter().map(|task| task.name.clone()).collect(),
             })
     }

@@ -110,7 +110,7 @@ mod tests {
             .to_string();
         assert_eq!(
             message,
-            "unknown task `mrcp`: the nearest name is `mrpc`; expected one of `cola`, `sst2`, `mrpc`, `stsb`, `qqp`, \
+            "unknown task `mrcp`; did you mean 'mrpc'? Expected one of `cola`, `sst2`, `mrpc`, `stsb`, `qqp`, \
              `mnli`, `qnli`, `rte`, `wnli`, `sample`, `sample_pairs`, `squad`, `squad_v2`"
         );
         assert!(Task::by_name("").is_err());

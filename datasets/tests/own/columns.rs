@@ -110,7 +110,7 @@ fn named_columns_are_taken() {
         &message,
         &[
             "a.csv: --label-column: expected a column named `labls`",
-            "the nearest is `labels`",
+            "did you mean 'labels'? Correct the name",
         ],
     );
     let message = chosen("a,c", named(Some("a"), Some("a"), Some("c"))).unwrap_err();
@@ -138,7 +138,7 @@ fn every_file_has_the_columns_of_the_first() {
         &message,
         &[
             "c.tsv, line 1: expected a column named `text`",
-            "nearest is `txt`",
+            "did you mean 'txt'? Rename the column",
         ],
     );
 }

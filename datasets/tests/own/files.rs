@@ -39,7 +39,7 @@ fn what_stands_for_no_file() {
             "trian.csv",
             &[
                 "--train-file",
-                "found no such file (the nearest is `train.csv`)",
+                "found no such file; did you mean 'train.csv'? Check the path",
             ][..],
         ),
         (

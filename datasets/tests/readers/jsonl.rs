@@ -146,7 +146,7 @@ fn lines_that_are_wrong() {
         &message,
         &[
             "line 5: expected a column named `hypothesis` or `sentence2`",
-            "`premise`, `hypotesis` (the nearest is `hypotesis`)",
+            "`premise`, `hypotesis`; did you mean 'hypotesis'? Rename",
         ],
     );
     assert_has(&parse("sst2", "{}").unwrap_err(), &["found no columns;"]);

@@ -179,8 +179,8 @@ fn a_missing_column_is_answered_with_those_there_are() {
     let message = train_message("sst2", "tsv", b"sentense\tlabel\na\t1\n");
     assert_eq!(
         message,
-        "train.tsv, line 1: expected a column named `sentence`, found the columns `sentense`, `label` (the nearest is \
-         `sentense`); rename the column, or pass the task that this file belongs to"
+        "train.tsv, line 1: expected a column named `sentence`, found the columns `sentense`, `label`; did you mean \
+         'sentense'? Rename the column, or pass the task that this file belongs to"
     );
     let message = train_message("mrpc", "tsv", b"Quality\t#1 String\tsentence\n1\ta\tb\n");
     assert_has(

@@ -59,7 +59,7 @@ const FAULTS: &[(&str, &str, &str, &str)] = &[
         r#""question": "Who ran?""#,
         r#""qestion": "Who ran?""#,
         "question `q2` (data[0].paragraphs[0].qas[1]): expected the key `question`, found the keys `id`, `qestion`, \
-         `is_impossible`, `answers`, `plausible_answers` (the nearest is `qestion`); add it",
+         `is_impossible`, `answers`, `plausible_answers`; did you mean 'qestion'? Add it",
     ),
     (
         "a blank question",

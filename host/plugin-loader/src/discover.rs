@@ -10,7 +10,7 @@
 use crate::{
     digest::sha256_hex,
     fault::PluginFault,
-    manifest::{self, EntryKind, Manifest, NoManifest},
+    manifest_reader::{self, EntryKind, Manifest, NoManifest},
     permissions::objection,
 };
 use object::read::ReadCache;
@@ -65,7 +65,7 @@ impl Library {
         }
         Ok(Self {
             file: file.into(),
-            manifest: manifest::read(&ReadCache::new(opened))?,
+            manifest: manifest_reader::read(&ReadCache::new(opened))?,
             named: false,
             shipped: program_directories()
                 .iter()

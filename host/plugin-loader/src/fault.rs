@@ -1,7 +1,7 @@
 //! The faults of plugins. Each message names the plugin and its file, and says what was expected,
 //! what was found and what to do. `main` prints it and ends with [`PluginFault::exit_code`].
 
-use crate::{manifest::EntryKind, printable::printable};
+use crate::{manifest_reader::EntryKind, printable::printable};
 use progtune_plugin_api::{
     names::did_you_mean,
     records::{ErrorCode, PluginError},

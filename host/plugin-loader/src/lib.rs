@@ -4,7 +4,7 @@
 //! - `plugins` resolves an id to a library, and makes a schedule or a method of it.
 //! - `discover` lists the libraries in the searched directories without running their code;
 //!   `permissions` checks who may write there.
-//! - [`manifest`] reads a library's description of itself from a linker section.
+//! - [`manifest_reader`] reads a library's description of itself from a linker section.
 //! - `options` checks the user's options against an entry's declaration.
 //! - [`lock`] pins builds (`progtune.lock`).
 //! - [`probe`] tries an unknown library in a child process.
@@ -46,17 +46,17 @@ mod printable;
 mod private;
 mod wire;
 
-// Modules whose names belong to those of their functions: `install::remove`, `manifest::read`.
+// Modules whose names belong to those of their functions, as in `manifest_reader::read`.
 pub mod install;
 pub mod lock;
-pub mod manifest;
+pub mod manifest_reader;
 pub mod probe;
 
 // The search, with its settings, and its results.
 pub use discover::{Entry, Library};
 pub use isolation::{Isolation, Limits};
 pub use lock::Lock;
-pub use manifest::EntryKind;
+pub use manifest_reader::EntryKind;
 pub use plugins::{Plugins, Settings};
 // Loaded plugins.
 pub use bridge::{LoadedMethod, LoadedSchedule, Unchecked};

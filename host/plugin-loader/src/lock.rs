@@ -18,7 +18,7 @@
 
 use crate::{
     cache::write_atomically, digest::is_sha256, discover::Library, fault::PluginFault,
-    manifest::EntryKind, printable::printable,
+    manifest_reader::EntryKind, printable::printable,
 };
 use serde::{Deserialize, Serialize};
 use std::{

@@ -13,7 +13,7 @@ use crate::{
     isolation::{Isolation, Limits},
     load::{Loaded, Terms, load},
     lock::{FILE_NAME, Lock},
-    manifest::EntryKind,
+    manifest_reader::EntryKind,
     offer::Offer,
     options,
     probe::{Probe, Trial},

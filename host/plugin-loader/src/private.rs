@@ -5,7 +5,7 @@ use crate::{
     cache::{Cache, PrivateCopy},
     digest::sha256_hex,
     discover::Library,
-    manifest,
+    manifest_reader,
 };
 use std::{
     fs,
@@ -15,7 +15,7 @@ use std::{
 /// The bytes of a library as it was listed, and their hash.
 pub(crate) fn checked(library: &Library) -> Result<(Vec<u8>, String), String> {
     let bytes = fs::read(&library.file).map_err(|error| format!("cannot be read: {error}"))?;
-    let listed = manifest::read(bytes.as_slice()).map_err(|why| why.to_string())?;
+    let listed = manifest_reader::read(bytes.as_slice()).map_err(|why| why.to_string())?;
     let hash = sha256_hex(&bytes);
     if listed == library.manifest && library.sha256_or(&hash) == hash {
         Ok((bytes, hash))

@@ -15,7 +15,9 @@
 mod child;
 mod process;
 
-use crate::{cache::Cache, digest::sha256_hex, isolation, manifest::EntryKind, offer::Offer};
+use crate::{
+    cache::Cache, digest::sha256_hex, isolation, manifest_reader::EntryKind, offer::Offer,
+};
 use progtune_plugin_api::manifest::{ABI_MAJOR, ABI_MINOR};
 use serde::{Deserialize, Serialize};
 use std::{

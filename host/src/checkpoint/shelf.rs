@@ -8,7 +8,7 @@ use crate::digest::{self, Hashing};
 use progtune_engine::{
     Error, Result,
     model::{
-        Parameters, SafetensorsFile,
+        SafetensorsFile,
         tensor_writer::{self, Entry, WriteError},
     },
 };
@@ -80,12 +80,7 @@ impl Shelf {
     ///
     /// # Errors
     /// Fails if the file system refuses; older checkpoints are then still whole.
-    pub fn save(
-        &self,
-        mut state: State,
-        parameters: &Parameters,
-        tensors: Vec<Entry<'_>>,
-    ) -> Result<()> {
+    pub fn save(&self, mut state: State, tensors: Vec<Entry<'_>>) -> Result<()> {
         let run = self.directory.parent().unwrap_or(Path::new("."));
         Folder::open(run)
             .and_then(|run| run.subfolder(DIRECTORY))
@@ -104,11 +99,7 @@ impl Shelf {
         };
         let file = AtomicFile::create(&data)?;
         let mut out = Hashing::new(file);
-        match tensor_writer::write(&mut out, parameters, tensors) {
-            Ok(()) => {}
-            Err(WriteError::Io(error)) => return Err(Error::io(&data, "write")(error)),
-            Err(WriteError::Other(error)) => return Err(*error),
-        }
+        tensor_writer::write(&mut out, &[], tensors).map_err(WriteError::at(&data))?;
         let (file, bytes, sha256) = out.finish();
         file.finish()?;
         state.files.insert(name_of(&data), Prefix { bytes, sha256 });

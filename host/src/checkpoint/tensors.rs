@@ -2,6 +2,7 @@
 
 use super::{Checkpoint, signals};
 use crate::prefix_cache::{Kept, PrefixCache};
+use candle_core::DType;
 use progtune_engine::{
     Error, Result,
     model::{
@@ -45,7 +46,10 @@ pub(crate) fn tensors_of<'a>(
         .map(|&id| Entry {
             name: parameter(&infos[id].name),
             shape: infos[id].shape.clone(),
-            content: Content::Parameter(id),
+            content: Content::Tensor(
+                model.parameters.variable(id).as_detached_tensor(),
+                DType::F32,
+            ),
         })
         .collect();
     let mut steps = BTreeMap::new();

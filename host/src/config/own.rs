@@ -5,30 +5,14 @@ use progtune_datasets::{Header, OWN_TASK, OwnRequest, Reading};
 
 use super::data::{DATA, TASK};
 use super::settings::Settings;
-use super::{ConfigError, Split};
-use crate::flags::{Declared, List};
+use super::{ConfigError, OWN_DATA, OWN_TRAINING, Split};
+use crate::flags::Declared;
 
 mod flags;
 mod written;
 
 pub(crate) use flags::*;
 pub(super) use written::write;
-
-/// The keys that describe how own files are read.
-const READING: List = &[
-    &FILE_FORMAT,
-    &ENCODING,
-    &NO_HEADER,
-    &COLUMNS,
-    &TEXT_COLUMN,
-    &PAIR_COLUMN,
-    &LABEL_COLUMN,
-    &LABEL_SEPARATOR,
-    &REPAIR_TAGS,
-    &ON_BAD_ROW,
-    &VALIDATION_SPLIT,
-    &PROBLEM_TYPE,
-];
 
 /// Reads the request for own data, and the name of the task. Own data needs no `task`, and excludes
 /// any other. With `data_is_own`, a `data` without a task is own data, too.
@@ -90,7 +74,11 @@ pub(super) fn read_own(
 
 /// Rejects keys about own files if there are none, because they would silently have no effect.
 fn refuse_without_files(settings: &Settings, task: &str) -> Result<(), ConfigError> {
-    match READING.iter().find(|flag| settings.is_set(**flag)) {
+    let files = [&TRAIN_FILE, &VALIDATION_FILE, &TEST_FILE].map(|flag| flag.about().name);
+    let mut reading = OWN_DATA.iter().chain(OWN_TRAINING);
+    let is_set =
+        |flag: &&&dyn Declared| settings.is_set(**flag) && !files.contains(&flag.about().name);
+    match reading.find(is_set) {
         None => Ok(()),
         Some(flag) => Err(ConfigError::Conflict {
             first: settings.named(*flag),

@@ -191,7 +191,7 @@ impl Run<'_> {
         )?;
         state.optimizer_steps = steps;
         let shelf = Shelf::of(self.directory.path());
-        shelf.save(state, &self.model.parameters, tensors)?;
+        shelf.save(state, tensors)?;
         shelf.keep(self.saving.settings.total_limit);
         self.saving.last = place;
         self.saving.last_at = Instant::now();

@@ -3,7 +3,7 @@
 use super::{checked, file, scratch};
 use progtune::config::RecordedData;
 use progtune_engine::{LearnedTask, TASK_FILE};
-use progtune_plugin_loader::{Lock, manifest};
+use progtune_plugin_loader::{Lock, manifest_reader};
 
 pub(super) fn read_toml_config(bytes: &[u8]) {
     checked(RecordedData::read(&file("config.toml", bytes)));
@@ -15,7 +15,7 @@ pub(super) fn read_lock(bytes: &[u8]) {
 
 /// The record in the section `.progtune`.
 pub(super) fn read_manifest(bytes: &[u8]) {
-    let Some(manifest) = checked(manifest::parse(bytes)) else {
+    let Some(manifest) = checked(manifest_reader::parse(bytes)) else {
         return;
     };
     for entry in &manifest.entries {
@@ -25,7 +25,7 @@ pub(super) fn read_manifest(bytes: &[u8]) {
 
 /// The whole library.
 pub(super) fn read_plugin_library(bytes: &[u8]) {
-    checked(manifest::read(bytes));
+    checked(manifest_reader::read(bytes));
 }
 
 pub(super) fn read_task_json(bytes: &[u8]) {

@@ -4,14 +4,8 @@
 
 use clap::Command as Described;
 use progtune::cli;
-use progtune_tests::{run, run_failing};
-use std::{
-    collections::BTreeSet,
-    fs,
-    io::Write,
-    path::Path,
-    process::{Command, Stdio},
-};
+use progtune_tests::{feed_to_success, run, run_failing};
+use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
 const SHELLS: [&str; 5] = ["bash", "elvish", "fish", "powershell", "zsh"];
 
@@ -24,30 +18,6 @@ fn is_there(program: &str) -> bool {
     let mut which = Command::new("sh");
     let which = which.args(["-c", "command -v \"$1\"", "sh", program]);
     which.output().is_ok_and(|output| output.status.success())
-}
-
-/// Runs a program with this standard input, asserts that it succeeds, and returns its standard
-/// output.
-#[track_caller]
-fn feed(command: &mut Command, input: &str) -> String {
-    let piped = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = piped.spawn().unwrap();
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(input.as_bytes())
-        .unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert!(
-        output.status.success(),
-        "{command:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout).unwrap()
 }
 
 /// The command and its subcommands, each with the name of its manual page.
@@ -80,7 +50,7 @@ fn completed(script: &str, line: &str) -> BTreeSet<String> {
     "#;
     let mut bash = Command::new("bash");
     bash.args(["--norc", "-s"]).env("LINE", line);
-    let offered = feed(&mut bash, &format!("{script}\n{ASK}"));
+    let offered = feed_to_success(&mut bash, &format!("{script}\n{ASK}"));
     offered
         .lines()
         .filter(|line| !line.is_empty())
@@ -91,7 +61,7 @@ fn completed(script: &str, line: &str) -> BTreeSet<String> {
 #[test]
 fn bash_completes_commands_flags_and_names() {
     let script = script("bash");
-    feed(Command::new("bash").arg("-n"), &script);
+    feed_to_success(Command::new("bash").arg("-n"), &script);
     for (line, expected) in [
         ("progtune pl", "plan plugins"),
         ("progtune plugins in", "install"),
@@ -145,7 +115,7 @@ fn every_script_has_every_flag() {
     assert!(script("zsh").contains("(linear cosine polynomial constant)"));
     assert!(script("fish").contains("linear\\t''"));
     for shell in ["zsh", "fish"].into_iter().filter(|shell| is_there(shell)) {
-        feed(
+        feed_to_success(
             Command::new(shell).args(["-n", "/dev/stdin"]),
             &script(shell),
         );

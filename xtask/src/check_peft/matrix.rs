@@ -2,6 +2,7 @@
 //! adapters saved by progtune, with equal logits. Called by [`super::run`], or separately with
 //! `--matrix`.
 
+use crate::arguments::{Arguments, Others};
 use crate::python;
 use std::path::Path;
 use std::process::Command;
@@ -88,41 +89,17 @@ Loads progtune's saved models in PEFT and Transformers, loads PEFT's in progtune
 ///
 /// # Errors
 /// If an argument is unknown or not a number.
-pub(super) fn parse(args: &[String]) -> Result<Option<(Matrix, bool)>, String> {
-    let mut matrix = Matrix {
-        seed: 2,
-        rows: 240,
-        draws: 40,
-        debug: false,
+pub(super) fn parse(words: &[String]) -> Result<Option<(Matrix, bool)>, String> {
+    let Some(arguments) = Arguments::read(HELP, Others::Refused, words)? else {
+        return Ok(None);
     };
-    let mut alone = false;
-    let mut args = args.iter();
-    while let Some(flag) = args.next() {
-        let place = match flag.as_str() {
-            "--help" => {
-                print!("{HELP}");
-                return Ok(None);
-            }
-            "--matrix" => {
-                alone = true;
-                continue;
-            }
-            "--debug" => {
-                matrix.debug = true;
-                continue;
-            }
-            "--seed" => &mut matrix.seed,
-            "--rows" => &mut matrix.rows,
-            "--draws" => &mut matrix.draws,
-            _ => {
-                return Err(format!(
-                    "{flag}: unknown; see cargo xtask check-peft --help"
-                ));
-            }
-        };
-        let number = args.next().and_then(|text| text.parse().ok());
-        *place = number.ok_or_else(|| format!("{flag}: expected a number after it"))?;
-    }
+    let matrix = Matrix {
+        seed: arguments.number("--seed", 0)?.unwrap_or(2),
+        rows: arguments.number("--rows", 0)?.unwrap_or(240),
+        draws: arguments.number("--draws", 0)?.unwrap_or(40),
+        debug: arguments.has("--debug"),
+    };
+    let alone = arguments.has("--matrix");
     if matrix.debug && !alone {
         return Err("--debug: only with --matrix; the other checks use the release build".into());
     }
@@ -144,9 +121,9 @@ mod tests {
         assert!(
             parsed("--rows many")
                 .unwrap_err()
-                .contains("--rows: expected a number")
+                .contains("--rows many: expected a whole number")
         );
-        assert!(parsed("--row 1").unwrap_err().contains("unknown"));
+        assert!(parsed("--row 1").unwrap_err().contains("no such argument"));
         assert!(parsed("--debug").unwrap_err().contains("--matrix"));
     }
 }

@@ -9,9 +9,6 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// The argument of the process in the namespace.
-pub(super) const ARGUMENT: &str = "--only-disks";
-
 /// Number of sizes between nothing and enough.
 const SIZES: u64 = 12;
 
@@ -35,7 +32,7 @@ pub(super) fn check_in_namespace(program: &Path, findings: &mut Vec<String>) -> 
     let status = Command::new("unshare")
         .arg("-m")
         .arg(task)
-        .args(["fault-test", ARGUMENT, "--program"])
+        .args(["fault-test", "--only-disks", "--program"])
         .arg(program)
         .status();
     if !status.is_ok_and(|status| status.success()) {

@@ -124,7 +124,7 @@ impl Format {
             let rows = prefix::rows(parameters, config, rewrites)?;
             tensors.push((prefix::ROWS.to_owned(), rows));
         }
-        write_tensors(&directory.join(WEIGHTS), &tensors, WeightDtype::F32)?;
+        write_tensors(&directory.join(WEIGHTS), tensors, WeightDtype::F32)?;
         let pooler = trained
             .iter()
             .any(|&id| parameters.infos()[id].name.starts_with("pooler."));

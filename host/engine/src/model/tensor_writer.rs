@@ -1,13 +1,15 @@
 //! Writes a safetensors file tensor by tensor, so that no second copy of the numbers is made.
-//! Checkpoints of runs call it.
+//! Checkpoints of runs and [`crate::export`] call it.
 
-use super::parameters::{HostSlice, ParameterId, Parameters};
+use super::parameters::HostSlice;
 use crate::error::{Error, Result};
-use candle_core::Device;
+use candle_core::{DType, Device, Tensor};
 use serde_json::{Map, Value, json};
 use std::{
     borrow::Cow,
+    cmp::Reverse,
     io::{self, Write},
+    path::Path,
 };
 
 /// The numbers that are converted at a time.
@@ -19,8 +21,8 @@ pub type Stream<'a> =
 
 /// The content of a tensor.
 pub enum Content<'a> {
-    /// The values of a parameter, f32.
-    Parameter(ParameterId),
+    /// Values on any device, rounded to f16 or bf16, or else f32.
+    Tensor(Tensor, DType),
     /// Numbers, f32.
     Numbers(Cow<'a, [f32]>),
     /// Numbers, f32, that are nowhere in one piece.
@@ -42,24 +44,31 @@ pub struct Entry<'a> {
 impl Content<'_> {
     fn dtype(&self) -> (&'static str, usize) {
         match self {
-            Self::Parameter(_) | Self::Numbers(_) | Self::Stream(_) => ("F32", 4),
+            Self::Tensor(_, DType::F16) => ("F16", 2),
+            Self::Tensor(_, DType::BF16) => ("BF16", 2),
+            Self::Tensor(..) | Self::Numbers(_) | Self::Stream(_) => ("F32", 4),
             Self::Bytes(_) => ("U8", 1),
         }
     }
 }
 
-/// Writes `entries` as a safetensors file; parameters are those of `parameters`.
+/// Writes `entries` as a safetensors file with these `metadata`. Entries of the same type stay in
+/// order.
 ///
 /// # Errors
-/// When `out` refuses, or a parameter cannot be copied from its device.
+/// When `out` refuses, or a tensor cannot be copied from its device.
 pub fn write(
     out: &mut dyn Write,
-    parameters: &Parameters,
+    metadata: &[(&str, &str)],
     mut entries: Vec<Entry<'_>>,
 ) -> Result<(), WriteError> {
-    // Numbers come first, so that each of them lies at a multiple of its size.
-    entries.sort_by_key(|entry| entry.content.dtype().0 != "F32");
+    // Large numbers come first, so that each of them lies at a multiple of its size.
+    entries.sort_by_key(|entry| Reverse(entry.content.dtype().1));
     let mut header = Map::new();
+    if !metadata.is_empty() {
+        let values = metadata.iter().map(|(key, value)| (*key, *value));
+        header.insert("__metadata__".into(), values.collect());
+    }
     let mut start = 0;
     for entry in &entries {
         let (dtype, bytes) = entry.content.dtype();
@@ -77,25 +86,46 @@ pub fn write(
             Content::Numbers(numbers) => write_numbers(out, &numbers)?,
             Content::Stream(stream) => stream(&mut |numbers| write_numbers(out, numbers))?,
             Content::Bytes(bytes) => out.write_all(&bytes)?,
-            Content::Parameter(id) if parameters.device().is_cpu() => {
-                write_numbers(out, &parameters.host(id))?;
-            }
-            Content::Parameter(id) => {
-                let value = parameters.variable(id).as_detached_tensor();
-                let value = value.to_device(&Device::Cpu).and_then(|v| v.contiguous());
-                let value = value.map_err(Error::from)?;
-                write_numbers(out, &HostSlice::of(&value))?;
-            }
+            Content::Tensor(tensor, dtype) => write_tensor(out, &tensor, dtype)?,
+        }
+    }
+    Ok(())
+}
+
+fn write_tensor(out: &mut dyn Write, tensor: &Tensor, dtype: DType) -> Result<(), WriteError> {
+    let round = |dtype| tensor.to_dtype(dtype)?.flatten_all();
+    match dtype {
+        DType::F16 => {
+            let numbers = round(dtype).and_then(|flat| flat.to_vec1::<half::f16>());
+            write_each(out, &numbers.map_err(Error::from)?, half::f16::to_le_bytes)?;
+        }
+        DType::BF16 => {
+            let numbers = round(dtype).and_then(|flat| flat.to_vec1::<half::bf16>());
+            write_each(out, &numbers.map_err(Error::from)?, half::bf16::to_le_bytes)?;
+        }
+        _ => {
+            let here = tensor.to_device(&Device::Cpu);
+            let numbers = here.and_then(|tensor| tensor.to_dtype(DType::F32)?.contiguous());
+            write_numbers(out, &HostSlice::of(&numbers.map_err(Error::from)?))?;
         }
     }
     Ok(())
 }
 
 fn write_numbers(out: &mut dyn Write, numbers: &[f32]) -> io::Result<()> {
-    let mut bytes = Vec::with_capacity(4 * PIECE.min(numbers.len()));
+    write_each(out, numbers, |number| number.to_le_bytes())
+}
+
+/// Writes numbers that `to_bytes` converts.
+fn write_each<T: Copy, const SIZE: usize>(
+    out: &mut dyn Write,
+    numbers: &[T],
+    to_bytes: impl Fn(T) -> [u8; SIZE],
+) -> io::Result<()> {
+    let mut bytes = Vec::with_capacity(SIZE * PIECE.min(numbers.len()));
     for piece in numbers.chunks(PIECE) {
         bytes.clear();
-        bytes.extend(piece.iter().flat_map(|number| number.to_le_bytes()));
+        bytes.extend(piece.iter().flat_map(|&number| to_bytes(number)));
         out.write_all(&bytes)?;
     }
     Ok(())
@@ -106,8 +136,18 @@ fn write_numbers(out: &mut dyn Write, numbers: &[f32]) -> io::Result<()> {
 pub enum WriteError {
     /// The file system refused.
     Io(io::Error),
-    /// A parameter could not be read.
+    /// A tensor could not be read.
     Other(Box<Error>),
+}
+
+impl WriteError {
+    /// The error of writing the file at `path`, for `map_err`.
+    pub fn at(path: &Path) -> impl FnOnce(Self) -> Error {
+        move |error| match error {
+            Self::Io(error) => Error::io(path, "write")(error),
+            Self::Other(error) => *error,
+        }
+    }
 }
 
 impl From<io::Error> for WriteError {
@@ -125,24 +165,12 @@ impl From<Error> for WriteError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{description::ParameterInfo, safetensors_file::SafetensorsFile};
-    use candle_core::Tensor;
-    use progtune_plugin_api::records::{Part, Role};
+    use crate::model::safetensors_file::SafetensorsFile;
 
     #[test]
     fn what_is_written_is_read_again_bit_for_bit() {
-        let info = ParameterInfo {
-            name: "p".into(),
-            shape: vec![1, 3],
-            part: Part::HEAD,
-            block: None,
-            role: Role::WEIGHT,
-            lr_scale: 1.0,
-            added: None,
-        };
         let values = [0.1f32, -0.0, 1e-42];
         let value = Tensor::from_slice(&values, (1, 3), &Device::Cpu).unwrap();
-        let parameters = Parameters::new(vec![info], vec![value]).unwrap();
         let many: Vec<f32> = (0..PIECE + 3).map(|n| n as f32).collect();
         let entry = |name: &str, shape: &[usize], content| Entry {
             name: name.into(),
@@ -151,13 +179,13 @@ mod tests {
         };
         let entries = vec![
             entry("bytes", &[5], Content::Bytes(vec![1, 2, 3, 0, 255].into())),
-            entry("p", &[1, 3], Content::Parameter(0)),
+            entry("p", &[1, 3], Content::Tensor(value, DType::F32)),
             entry("many", &[PIECE + 3], Content::Numbers(many.clone().into())),
         ];
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.safetensors");
         let mut file = std::fs::File::create(&path).unwrap();
-        write(&mut file, &parameters, entries).unwrap();
+        write(&mut file, &[], entries).unwrap();
         let mut file = SafetensorsFile::open(&path).unwrap();
         let read = file.read("p").unwrap();
         assert_eq!(read.dims(), [1, 3]);

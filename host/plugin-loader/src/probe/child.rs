@@ -7,7 +7,7 @@
 
 use super::{Request, Trial};
 use crate::{
-    manifest::{self, EntryKind, Manifest, ManifestEntry},
+    manifest_reader::{self, EntryKind, Manifest, ManifestEntry},
     offer::Offer,
     open,
     printable::printable,
@@ -105,7 +105,7 @@ fn forbid_core_dumps() {}
 
 fn attempt(request: &Request, offer: &Offer) -> Result<(), String> {
     let bytes = fs::read(&request.file).map_err(|error| format!("cannot be read: {error}"))?;
-    let manifest = manifest::read(bytes.as_slice()).map_err(|why| why.to_string())?;
+    let manifest = manifest_reader::read(bytes.as_slice()).map_err(|why| why.to_string())?;
     let at = |stage: &str| say(&format!("at {stage}"));
     let module = open::root(&request.file, &manifest.json, &at)?;
     let host = offer.record();

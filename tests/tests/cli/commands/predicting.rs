@@ -2,7 +2,8 @@
 //! that are kept, tables, and the flags that have no effect.
 
 use super::*;
-use std::{io::Write, path::PathBuf};
+use progtune_tests::{feed, feed_to_success};
+use std::path::PathBuf;
 
 /// A model of reviews of two words, trained on rows with an id.
 fn reviews(scratch: &Scratch, flags: &str) -> PathBuf {
@@ -38,26 +39,6 @@ fn lines(text: &str) -> Vec<Value> {
 fn labels(text: &str) -> Vec<String> {
     let label = |line: Value| line["label"].as_str().unwrap().to_owned();
     lines(text).into_iter().map(label).collect()
-}
-
-/// The output of a command line with this standard input.
-fn fed(line: &CommandLine, input: &str) -> std::process::Output {
-    let mut command = line.command();
-    let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = piped.stderr(Stdio::piped()).spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(input.as_bytes()).unwrap();
-    drop(stdin);
-    child.wait_with_output().unwrap()
-}
-
-/// Runs a command line with this standard input.
-#[track_caller]
-fn piped(line: &CommandLine, input: &str) -> String {
-    let output = fed(line, input);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    String::from_utf8(output.stdout).unwrap()
 }
 
 #[test]
@@ -99,14 +80,14 @@ fn texts_come_from_the_command_line_or_a_pipe() {
             "--file-format csv",
         ),
     ] {
-        let said = piped(&predict().words(flags), input);
+        let said = feed_to_success(&mut predict().words(flags).command(), input);
         assert_eq!(lines(&said), expected, "{flags}: {input}");
     }
     let text = scratch.write("in.txt", "the kebe end\nthe moli end\n");
     assert_eq!(lines(&predict().path("--input", &text).run()), expected);
 
     // What is wrong with a pipe is said of standard input.
-    let said = fed(&predict(), "{\"txet\": \"a\"}\n");
+    let said = feed(&mut predict().command(), "{\"txet\": \"a\"}\n");
     let said = String::from_utf8_lossy(&said.stderr).into_owned();
     assert!(
         said.contains("standard input") && !said.contains(".progtune-"),
