@@ -99,7 +99,12 @@ fn libraries(root: &Path) -> Result<PathBuf, String> {
     let status = Command::new(cargo)
         .current_dir(root)
         .args(["build", "--locked", "--release"])
-        .args(["--package", "progtune-cuda-on-cpu", "--example", "fake_cuda"])
+        .args([
+            "--package",
+            "progtune-cuda-on-cpu",
+            "--example",
+            "fake_cuda",
+        ])
         .status()
         .map_err(|error| format!("cargo: {error}"))?;
     if !status.success() {

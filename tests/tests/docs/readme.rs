@@ -39,10 +39,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "cargo build --workspace && cargo test --workspace",
         "is what runs this test; .ci/run takes it from README.md",
     ),
-    (
-        "cargo xtask build-cuda",
-        "takes minutes; .ci/run runs it",
-    ),
+    ("cargo xtask build-cuda", "takes minutes; .ci/run runs it"),
     (
         "target/cuda/release/progtune --device cuda",
         "needs a GPU; cargo xtask check-fake-gpu runs it on one that is the CPU",

@@ -27,8 +27,8 @@ const JOBS: [(&str, &str, [u64; 7]); 2] = [
 impl Counts {
     /// Reads the file that the fake libraries write.
     pub(super) fn read(path: &Path) -> Result<Self, String> {
-        let text = fs::read_to_string(path)
-            .map_err(|error| format!("{}: {error}", path.display()))?;
+        let text =
+            fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
         let lines = text.lines().filter_map(|line| line.rsplit_once(' '));
         let counts = lines.filter_map(|(name, n)| Some((name.to_owned(), n.parse().ok()?)));
         Ok(Self(counts.collect()))

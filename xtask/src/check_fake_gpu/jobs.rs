@@ -10,16 +10,7 @@ use std::{
 };
 
 const METHODS: [&str; 11] = [
-    "none",
-    "lora",
-    "dora",
-    "vera",
-    "kron-a",
-    "ia3",
-    "bitfit",
-    "adapter",
-    "pfeiffer",
-    "parallel",
+    "none", "lora", "dora", "vera", "kron-a", "ia3", "bitfit", "adapter", "pfeiffer", "parallel",
     "prefix",
 ];
 const SCHEDULES: [&str; 9] = [
@@ -123,7 +114,9 @@ pub(super) fn said(output: &Output) -> String {
 fn losses_of(run: &Path) -> Result<Losses, String> {
     let path = run.join("metrics.jsonl");
     let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let lines = text
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let losses = lines.flat_map(|line| {
         let keys = ["loss", "eval_loss"].map(|key| line[key].as_f64());
         keys.into_iter().flatten().collect::<Vec<_>>()
@@ -153,8 +146,14 @@ impl Job {
     /// # Errors
     /// If a loss differs by more than the tolerance.
     pub(super) fn compare(&self, place: &Place) -> Result<String, String> {
-        let words = self.words.replace("MODELS", &place.model.display().to_string());
-        let cpu = if self.precision == "bf16" { "bf16" } else { "f32" };
+        let words = self
+            .words
+            .replace("MODELS", &place.model.display().to_string());
+        let cpu = if self.precision == "bf16" {
+            "bf16"
+        } else {
+            "f32"
+        };
         let expected = place.losses(&format!("{words} --precision {cpu}"), "cpu")?;
         let precision = self.precision;
         let on_gpu = format!("{words} --device cuda --precision {precision}");
@@ -200,22 +199,37 @@ impl Job {
 pub(super) fn all(every_schedule: bool) -> Vec<Job> {
     let bert = "--model MODELS/bert";
     let rows = "--train-file rows.jsonl --text-column text";
-    let n = if every_schedule { SCHEDULES.len() } else { FEW_SCHEDULES };
+    let n = if every_schedule {
+        SCHEDULES.len()
+    } else {
+        FEW_SCHEDULES
+    };
     let mut jobs = Vec::new();
     for method in METHODS {
         for schedule in &SCHEDULES[..n] {
-            let words = format!(
-                "{bert} {rows} --label-column label --peft {method} --schedule {schedule}"
-            );
+            let words =
+                format!("{bert} {rows} --label-column label --peft {method} --schedule {schedule}");
             jobs.push(Job::new(&format!("{method}, {schedule}"), words, "f32"));
         }
     }
     let classes = format!("{rows} --label-column label");
     for (name, words, precision) in [
-        ("bf16, full fine-tuning", format!("{bert} {classes} --peft none"), "bf16"),
-        ("bf16, LoRA", format!("{bert} {classes} --peft lora --schedule progressive"), "bf16"),
+        (
+            "bf16, full fine-tuning",
+            format!("{bert} {classes} --peft none"),
+            "bf16",
+        ),
+        (
+            "bf16, LoRA",
+            format!("{bert} {classes} --peft lora --schedule progressive"),
+            "bf16",
+        ),
         ("tf32", format!("{bert} {classes} --peft lora"), "tf32"),
-        ("RoBERTa", format!("--model MODELS/roberta {classes} --peft lora"), "f32"),
+        (
+            "RoBERTa",
+            format!("--model MODELS/roberta {classes} --peft lora"),
+            "f32",
+        ),
         (
             "regression",
             format!("{bert} {rows} --label-column score --problem-type regression --peft none"),
@@ -223,7 +237,9 @@ pub(super) fn all(every_schedule: bool) -> Vec<Job> {
         ),
         (
             "token classification",
-            format!("{bert} --train-file tags.conll --problem-type token_classification --peft lora"),
+            format!(
+                "{bert} --train-file tags.conll --problem-type token_classification --peft lora"
+            ),
             "f32",
         ),
         (
@@ -256,8 +272,12 @@ pub(super) fn check_out_of_memory(place: &Place) -> Result<(), String> {
         .env("FAKE_CUDA_BYTES", "34500000");
     let output = place.run(&mut command)?;
     let text = said(&output);
-    let errors = text.lines().filter(|line| line.starts_with("error:")).count();
-    let is_right = output.status.code() == Some(1) && errors == 1 && text.contains("the GPU has no");
+    let errors = text
+        .lines()
+        .filter(|line| line.starts_with("error:"))
+        .count();
+    let is_right =
+        output.status.code() == Some(1) && errors == 1 && text.contains("the GPU has no");
     if is_right {
         Ok(())
     } else {
