@@ -8,6 +8,7 @@
 
 mod counts;
 mod jobs;
+mod whole;
 
 use crate::arguments::{Arguments, Others};
 use counts::Counts;
@@ -20,8 +21,9 @@ use std::{
 };
 
 const HELP: &str = "\
-cargo xtask check-fake-gpu [--program FILE] [--only NAME] [--all] [--record FILE]
+cargo xtask check-fake-gpu [--program FILE] [--beside FILE] [--only NAME] [--all] [--record FILE]
   --program FILE  the program that build-cuda made (target/cuda/release/progtune)
+  --beside FILE   a program without CUDA, whose bits on the CPU are expected (target/debug/progtune)
   --only NAME     run only the jobs whose names contain NAME
   --all           every method with every schedule, not with two
   --record FILE   write what was seen to this file
@@ -59,6 +61,9 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Result<(), String> {
         model: root.join("tests/fixtures/parity"),
     };
     place.write_data()?;
+    let beside = arguments
+        .path("--beside")
+        .unwrap_or_else(|| root.join("target/debug/progtune"));
     let only = arguments.value("--only").unwrap_or_default();
     let jobs = jobs::all(arguments.has("--all"));
     let jobs: Vec<Job> = jobs
@@ -81,8 +86,10 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Result<(), String> {
         report += &format!("- {line}\n");
     }
     if only.is_empty() {
-        jobs::check_out_of_memory(&place)?;
-        println!("out of memory: one message");
+        for line in checks(&place, &beside)? {
+            println!("{line}");
+            report += &format!("- {line}\n");
+        }
         let table = counts::table(&place)?;
         print!("{table}");
         report += &format!("\n{table}");
@@ -91,6 +98,20 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Result<(), String> {
         fs::write(&record, report).map_err(|error| format!("{}: {error}", record.display()))?;
     }
     Ok(())
+}
+
+/// Everything besides losses. Returns what was seen.
+fn checks(place: &Place, beside: &Path) -> Result<[&'static str; 4], String> {
+    whole::same_bits_twice(place)?;
+    whole::same_bits_on_the_cpu(place, beside)?;
+    whole::resumes_on_the_other(place)?;
+    whole::out_of_memory(place)?;
+    Ok([
+        "the same run twice: the same bits",
+        "--device cpu: the bits of a program without CUDA",
+        "checkpoints: a run continues on the other device, from the GPU to the CPU and back",
+        "a GPU with too little memory: one message",
+    ])
 }
 
 /// The directory with the fake libraries, built anew.

@@ -77,9 +77,25 @@ pub enum Error {
     /// An error of the file system, or the user interrupted a command that had nothing to save yet.
     #[error(transparent)]
     Process(#[from] progtune_process::Error),
-    /// An error of the tensor library: an internal error, or a device that is out of memory.
+    /// A GPU that is out of memory.
+    #[error(
+        "the GPU has no memory left; use a smaller --batch-size with --gradient-accumulation-steps, a shorter --max-length, \
+         --recompute, or --precision bf16"
+    )]
+    GpuMemory,
+    /// An internal error of the tensor library, or a failure of its device.
     #[error("tensor computation failed: {0}")]
-    Tensor(#[from] candle_core::Error),
+    Tensor(candle_core::Error),
+}
+
+impl From<candle_core::Error> for Error {
+    fn from(error: candle_core::Error) -> Self {
+        if error.to_string().contains("CUDA_ERROR_OUT_OF_MEMORY") {
+            Self::GpuMemory
+        } else {
+            Self::Tensor(error)
+        }
+    }
 }
 
 /// An example whose logits are not finite.
@@ -158,7 +174,7 @@ impl Error {
             Self::Model(_) | Self::NotFinite(_) | Self::OutputLost { .. } => 3,
             Self::Process(error) => error.exit_code(),
             Self::Plugin(fault) => fault.exit_code(),
-            Self::Training(_) | Self::Tensor(_) => 5,
+            Self::Training(_) | Self::GpuMemory | Self::Tensor(_) => 5,
             Self::Adapter { source, .. } | Self::Noted { source, .. } => source.exit_code(),
             Self::Interrupted { signal, .. } => signal.exit_code(),
         }

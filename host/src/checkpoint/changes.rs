@@ -68,6 +68,9 @@ impl Change {
     }
 }
 
+/// Keys that the identity of the computation includes.
+const IN_COMPUTATION: &[&str] = &["device", "kernels", "precision"];
+
 /// The differences that would change a number of the result. `config` is the `config.toml` of the
 /// run now, and `has_exact_cache` whether its prefix cache changes no bit.
 pub fn changes(
@@ -77,14 +80,22 @@ pub fn changes(
     has_exact_cache: bool,
 ) -> Vec<Change> {
     let [settings_before, settings_now] = [&before.config, config].map(settings);
+    let [inputs_before, inputs_now] = [&before.identity, identity].map(Identity::inputs);
     let mut changes = differences(&settings_before, &settings_now, "unset");
     changes.retain(|Change { key, .. }| {
         let key = key.as_str();
         let is_free = FREE.contains(&key) || (has_exact_cache && CACHE.contains(&key));
-        !is_free
+        // An input tells more than a setting of the same name: the GPU, not its number.
+        !is_free && !inputs_now.contains_key(key)
     });
-    let [inputs_before, inputs_now] = [&before.identity, identity].map(Identity::inputs);
     changes.extend(differences(&inputs_before, &inputs_now, "absent"));
+    // These change the hash of the computation, too, and say why.
+    if changes
+        .iter()
+        .any(|change| IN_COMPUTATION.contains(&change.key.as_str()))
+    {
+        changes.retain(|change| change.key != "computation");
+    }
     changes
 }
 

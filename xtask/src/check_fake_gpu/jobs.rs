@@ -27,7 +27,7 @@ const SCHEDULES: [&str; 9] = [
 /// The schedules of every method in a bounded check.
 const FEW_SCHEDULES: usize = 2;
 
-const COMMON: &str = "--seed 7 --validation-split 0.2 --epochs 3 --batch-size 8 --progress none --token-cache off --threads 1 \
+pub(super) const COMMON: &str = "--seed 7 --validation-split 0.2 --epochs 3 --batch-size 8 --progress none --token-cache off --threads 1 \
                       --overwrite-output";
 
 /// The greatest difference of losses, relative to the loss.
@@ -111,7 +111,7 @@ pub(super) fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).trim().to_owned()
 }
 
-fn losses_of(run: &Path) -> Result<Losses, String> {
+pub(super) fn losses_of(run: &Path) -> Result<Losses, String> {
     let path = run.join("metrics.jsonl");
     let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     let lines = text
@@ -135,7 +135,7 @@ pub(super) struct Job {
 impl Job {
     fn new(place: &str, words: String, precision: &'static str) -> Self {
         Self {
-            name: format!("{place}, {precision}"),
+            name: place.to_owned(),
             words,
             precision,
         }
@@ -154,7 +154,7 @@ impl Job {
         } else {
             "f32"
         };
-        let expected = place.losses(&format!("{words} --precision {cpu}"), "cpu")?;
+        let expected = place.losses(&format!("{words} --device cpu --precision {cpu}"), "cpu")?;
         let precision = self.precision;
         let on_gpu = format!("{words} --device cuda --precision {precision}");
         let found = place.losses(&on_gpu, "gpu")?;
@@ -224,10 +224,21 @@ pub(super) fn all(every_schedule: bool) -> Vec<Job> {
             format!("{bert} {classes} --peft lora --schedule progressive"),
             "bf16",
         ),
-        ("tf32", format!("{bert} {classes} --peft lora"), "tf32"),
+        (
+            "tf32, LoRA",
+            format!("{bert} {classes} --peft lora"),
+            "tf32",
+        ),
         (
             "RoBERTa",
             format!("--model MODELS/roberta {classes} --peft lora"),
+            "f32",
+        ),
+        (
+            "VeRA in layers of several widths",
+            format!(
+                "{bert} {classes} --peft vera --peft-opt target_modules=query,intermediate.dense,output.dense"
+            ),
             "f32",
         ),
         (
@@ -256,34 +267,4 @@ pub(super) fn all(every_schedule: bool) -> Vec<Job> {
         jobs.push(Job::new(name, words, precision));
     }
     jobs
-}
-
-/// Trains on a GPU with too little memory, which must be one message.
-///
-/// # Errors
-/// If it is something else.
-pub(super) fn check_out_of_memory(place: &Place) -> Result<(), String> {
-    let mut command = Command::new(&place.program);
-    command
-        .arg("train")
-        .args(COMMON.split_whitespace())
-        .args("--train-file rows.jsonl --peft none --device cuda --output small --model".split(' '))
-        .arg(place.model.join("bert"))
-        .env("FAKE_CUDA_BYTES", "34500000");
-    let output = place.run(&mut command)?;
-    let text = said(&output);
-    let errors = text
-        .lines()
-        .filter(|line| line.starts_with("error:"))
-        .count();
-    let is_right =
-        output.status.code() == Some(1) && errors == 1 && text.contains("the GPU has no");
-    if is_right {
-        Ok(())
-    } else {
-        Err(format!(
-            "a GPU with too little memory: expected one error and exit code 1, found {:?}: {text}",
-            output.status
-        ))
-    }
 }

@@ -44,11 +44,7 @@ pub(crate) fn lane(device: &CudaDevice, number: Number, tf32: bool) -> Result<La
 
 fn error(fault: Fault) -> Error {
     match fault {
-        Fault::OutOfMemory { bytes } => Error::Training(format!(
-            "the GPU has no {:.0} MiB left; use a smaller --batch-size with --gradient-accumulation, a shorter --max-length, or \
-             --recompute",
-            bytes as f64 / f64::from(1 << 20)
-        )),
+        Fault::OutOfMemory { .. } => Error::GpuMemory,
         Fault::Failed(words) => Error::Training(format!("the GPU failed: {words}")),
     }
 }

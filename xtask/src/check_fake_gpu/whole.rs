@@ -1,0 +1,142 @@
+//! What `check-fake-gpu` checks besides losses: the same bits twice, checkpoints that change the
+//! device, the program's CPU path, a GPU that is out of memory. Called by [`super`].
+
+use super::jobs::{COMMON, Place, losses_of, said};
+use std::{fs, path::Path, process::Command};
+
+const LORA: &str = "--train-file rows.jsonl --text-column text --label-column label --peft lora --schedule progressive --precision f32";
+
+/// The words of the run that is compared.
+fn lora(place: &Place) -> String {
+    format!("--model {} {LORA}", place.model.join("bert").display())
+}
+
+/// Trains, and returns the bytes of the adapter.
+fn adapter(place: &Place, words: &str, directory: &str) -> Result<Vec<u8>, String> {
+    let output = place.train(&format!("{} {words}", lora(place)), directory)?;
+    if !output.status.success() {
+        return Err(format!("{words}: {}: {}", output.status, said(&output)));
+    }
+    let path = place.scratch.path().join(directory);
+    let path = path.join("adapter_model.safetensors");
+    fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// Two runs on the GPU must leave the same bits.
+///
+/// # Errors
+/// If they do not.
+pub(super) fn same_bits_twice(place: &Place) -> Result<(), String> {
+    let once = adapter(place, "--device cuda", "once")?;
+    if adapter(place, "--device cuda", "again")? == once {
+        Ok(())
+    } else {
+        Err("the same run on the GPU left other bits".into())
+    }
+}
+
+/// The program for CUDA must leave the bits of the one without, on the CPU.
+///
+/// # Errors
+/// If it does not, or there is no other program.
+pub(super) fn same_bits_on_the_cpu(place: &Place, other: &Path) -> Result<(), String> {
+    let with_cuda = adapter(place, "--device cpu", "with")?;
+    let mut without = Command::new(other);
+    without
+        .arg("train")
+        .args(COMMON.split_whitespace())
+        .args(lora(place).split_whitespace())
+        .args(["--device", "cpu", "--output", "without"]);
+    let output = place.run(&mut without)?;
+    if !output.status.success() {
+        return Err(format!("{}: {}", other.display(), said(&output)));
+    }
+    let path = place
+        .scratch
+        .path()
+        .join("without/adapter_model.safetensors");
+    let without = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    if without == with_cuda {
+        Ok(())
+    } else {
+        Err(format!(
+            "the CPU path of the program for CUDA leaves other bits than {}",
+            other.display()
+        ))
+    }
+}
+
+/// A run that ended on one device must continue on the other, with the losses of a whole run.
+///
+/// # Errors
+/// If it does not.
+pub(super) fn resumes_on_the_other(place: &Place) -> Result<(), String> {
+    let train = |words: &str, directory: &str| {
+        let output = place.train(&format!("{} {words}", lora(place)), directory)?;
+        if output.status.success() {
+            losses_of(&place.scratch.path().join(directory))
+        } else {
+            Err(said(&output))
+        }
+    };
+    let whole = train("--device cpu", "whole")?;
+    for [from, to] in [["cuda", "cpu"], ["cpu", "cuda"]] {
+        train(&format!("--device {from} --max-steps 4"), "moved")?;
+        let resume = |more: &[&str]| {
+            let mut command = Command::new(&place.program);
+            let words = ["resume", "moved", "--max-steps", "9", "--device", to];
+            place.run(command.args(words).args(more))
+        };
+        let refused = resume(&[])?;
+        let named = "--allow-changed device (";
+        if refused.status.code() != Some(2) || !said(&refused).contains(named) {
+            return Err(format!(
+                "another device is to be refused: {}",
+                said(&refused)
+            ));
+        }
+        let output = resume(&["--allow-changed", "device"])?;
+        if !output.status.success() {
+            return Err(format!("from {from} to {to}: {}", said(&output)));
+        }
+        let moved = losses_of(&place.scratch.path().join("moved"))?;
+        let last = |losses: &[f64]| losses.last().copied().unwrap_or(f64::NAN);
+        let (found, expected) = (last(&moved), last(&whole));
+        // The negation also refuses NaN.
+        if !((found - expected).abs() <= 1e-4 * expected) {
+            return Err(format!(
+                "from {from} to {to}: the last loss is {found}, expected {expected}"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Trains on a GPU with too little memory, which must be one message.
+///
+/// # Errors
+/// If it is something else.
+pub(super) fn out_of_memory(place: &Place) -> Result<(), String> {
+    for bytes in ["33600000", "34400000"] {
+        let mut command = Command::new(&place.program);
+        command
+            .arg("train")
+            .args(COMMON.split_whitespace())
+            .args(lora(place).split_whitespace())
+            .args(["--device", "cuda", "--output", "small"])
+            .env("FAKE_CUDA_BYTES", bytes);
+        let output = place.run(&mut command)?;
+        let text = said(&output);
+        let errors = text.lines().filter(|line| line.starts_with("error:"));
+        let is_right = output.status.code() == Some(5)
+            && errors.count() == 1
+            && text.contains("the GPU has no memory left");
+        if !is_right {
+            return Err(format!(
+                "a GPU of {bytes} bytes: expected one error and exit code 5, found {}: {text}",
+                output.status
+            ));
+        }
+    }
+    Ok(())
+}
