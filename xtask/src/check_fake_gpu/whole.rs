@@ -117,7 +117,7 @@ pub(super) fn resumes_on_the_other(place: &Place) -> Result<(), String> {
 /// # Errors
 /// If it is something else.
 pub(super) fn out_of_memory(place: &Place) -> Result<(), String> {
-    for bytes in ["33600000", "34400000"] {
+    for bytes in ["33600000", "33900000"] {
         let mut command = Command::new(&place.program);
         command
             .arg("train")
