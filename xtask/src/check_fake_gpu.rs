@@ -8,11 +8,12 @@
 
 mod counts;
 mod jobs;
+mod place;
 mod whole;
 
 use crate::arguments::{Arguments, Others};
-use counts::Counts;
-use jobs::{Job, Place};
+use jobs::Job;
+use place::Place;
 use std::{
     env, fs,
     os::unix::fs::symlink,

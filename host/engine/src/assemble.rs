@@ -235,8 +235,8 @@ impl Assembly<'_> {
                 Error::Model(format!("an init graph reads {name}, which the model lacks"))
             })
         };
-        // Init graphs compute with plain values, because candle would record operations on a variable,
-        // and on the CPU, so that a method starts with the same bits on every device.
+        // Init graphs compute with plain values, because candle would record operations on a
+        // variable, and on the CPU, so that a method starts with the same bits on every device.
         let find_plain = |name: &str| Ok(find(name)?.to_device(&Device::Cpu)?.detach());
         let infos = self.model_plan.parameters.iter();
         infos

@@ -52,6 +52,8 @@
 mod arguments;
 #[cfg(feature = "cuda")]
 mod cublas_lt;
+#[cfg(feature = "cuda")]
+mod fault;
 mod product;
 mod segments;
 #[cfg(feature = "cuda")]
@@ -64,10 +66,12 @@ use crate::activation::Activation;
 pub use arguments::{
     AdamWChunk, AdamWConstants, Arguments, AttentionArgument, ColumnSumsArgument, DropoutArgument,
 };
+#[cfg(feature = "cuda")]
+pub use fault::Fault;
 pub use product::Product;
 pub use segments::Segments;
 #[cfg(feature = "cuda")]
-pub use stream::{Fault, Memory, Stream};
+pub use stream::{Memory, Stream};
 
 /// The number type of activations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,7 +1,7 @@
 //! The calls that a training step makes to CUDA, counted by the fake libraries. Called by
 //! [`super`].
 
-use super::{Place, jobs::said};
+use super::place::{Place, said};
 use std::{collections::BTreeMap, fs, path::Path};
 
 /// The counts of one run, by the name of the call.

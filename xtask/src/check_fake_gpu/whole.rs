@@ -1,7 +1,7 @@
-//! What `check-fake-gpu` checks besides losses: the same bits twice, checkpoints that change the
+//! The checks of `check-fake-gpu` besides losses: the same bits twice, checkpoints that change the
 //! device, the program's CPU path, a GPU that is out of memory. Called by [`super`].
 
-use super::jobs::{COMMON, Place, losses_of, said};
+use super::place::{COMMON, Place, losses_of, said};
 use std::{fs, path::Path, process::Command};
 
 const LORA: &str = "--train-file rows.jsonl --text-column text --label-column label --peft lora --schedule progressive --precision f32";
@@ -102,8 +102,8 @@ pub(super) fn resumes_on_the_other(place: &Place) -> Result<(), String> {
         let moved = losses_of(&place.scratch.path().join("moved"))?;
         let last = |losses: &[f64]| losses.last().copied().unwrap_or(f64::NAN);
         let (found, expected) = (last(&moved), last(&whole));
-        // The negation also refuses NaN.
-        if !((found - expected).abs() <= 1e-4 * expected) {
+        let difference = (found - expected).abs();
+        if difference.is_nan() || difference > 1e-4 * expected {
             return Err(format!(
                 "from {from} to {to}: the last loss is {found}, expected {expected}"
             ));

@@ -5,7 +5,7 @@
 //! in the same memory, so `c = a·b` is computed as `cᵀ = bᵀ·aᵀ`: b comes first.
 #![allow(unsafe_code)]
 
-use super::{Number, Product, stream::Fault};
+use super::{Number, Product, fault::Fault};
 use cudarc::cublaslt::{
     result::{self, CublasError},
     sys,

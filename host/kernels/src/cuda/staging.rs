@@ -2,7 +2,7 @@
 //! [`super::stream`] calls it.
 #![allow(unsafe_code)]
 
-use super::stream::Fault;
+use super::fault::Fault;
 use cudarc::driver::{DriverError, result, sys};
 
 /// Page-locked memory, and the event after the last copy from it.

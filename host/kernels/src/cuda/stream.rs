@@ -5,45 +5,18 @@
 use super::{
     Arguments, Launch, Product,
     cublas_lt::{Products, WORKSPACE_BYTES},
+    fault::Fault,
     staging::Staging,
 };
-use cudarc::driver::{CudaSlice, CudaStream, DevicePtr, DriverError, result, sys};
+use cudarc::driver::{CudaSlice, CudaStream, DevicePtr, result, sys};
 use std::{
     collections::HashMap,
     ffi::CString,
-    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 // `IMAGES`: the name and the compiled kernels of each `.cu` file, for every supported card.
 include!(concat!(env!("OUT_DIR"), "/images.rs"));
-
-/// The reason why the device did not do something.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fault {
-    /// It has no memory of this size any more.
-    OutOfMemory {
-        /// The size.
-        bytes: usize,
-    },
-    /// Anything else, in the driver's words.
-    Failed(String),
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::OutOfMemory { bytes } => write!(f, "no {bytes} bytes of memory are left"),
-            Self::Failed(words) => f.write_str(words),
-        }
-    }
-}
-
-impl Fault {
-    pub(super) fn of(error: DriverError) -> Self {
-        Self::Failed(error.to_string())
-    }
-}
 
 /// Memory of the device, which dropping it gives back.
 pub type Memory = CudaSlice<u8>;
