@@ -8,7 +8,6 @@ use progtune_engine::{
         HostSlice,
         lane::{
             Lane,
-            arena::Arena,
             queue::{Address, Memory, Queue},
         },
     },
@@ -39,11 +38,7 @@ impl CpuQueue {
     /// A device, and the lane of activations of this type on it.
     pub fn lane(number: Number) -> (Arc<Self>, Lane) {
         let queue = Arc::new(Self::default());
-        let lane = Lane {
-            queue: queue.clone(),
-            arena: Arena::new(queue.clone()),
-            number,
-        };
+        let lane = Lane::new(queue.clone(), number);
         (queue, lane)
     }
 

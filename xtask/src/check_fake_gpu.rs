@@ -7,9 +7,9 @@
 //! `cargo test -p progtune-kernels` compares with the CPU's; nothing here says how a GPU behaves.
 
 mod counts;
-mod jobs;
-mod place;
-mod whole;
+pub(crate) mod jobs;
+pub(crate) mod place;
+pub(crate) mod whole;
 
 use crate::arguments::{Arguments, Others};
 use jobs::Job;
@@ -46,22 +46,8 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Result<(), String> {
     let Some(arguments) = Arguments::read(HELP, Others::Refused, words)? else {
         return Ok(());
     };
-    let program = arguments
-        .path("--program")
-        .unwrap_or_else(|| root.join("target/cuda/release/progtune"));
-    if !program.is_file() {
-        return Err(format!(
-            "{}: there is no such program; build it with `cargo xtask build-cuda`",
-            program.display()
-        ));
-    }
-    let place = Place {
-        program,
-        libraries: libraries(root)?,
-        scratch: tempfile::tempdir().map_err(|error| format!("temporary directory: {error}"))?,
-        model: root.join("tests/fixtures/parity"),
-    };
-    place.write_data()?;
+    let libraries = libraries(root)?;
+    let place = Place::new(root, arguments.path("--program"), Some(libraries))?;
     let beside = arguments
         .path("--beside")
         .unwrap_or_else(|| root.join("target/debug/progtune"));

@@ -8,6 +8,7 @@ mod bench_peer;
 mod build_cuda;
 mod check_dist;
 mod check_fake_gpu;
+mod check_gpu;
 mod check_kernels;
 mod check_peft;
 mod check_tokenizers;
@@ -64,6 +65,11 @@ const TASKS: &[Task] = &[
         name: "check-fake-gpu",
         help: "train with the program of build-cuda on a GPU that is the CPU, and compare (`check-fake-gpu --help`)",
         run: check_fake_gpu::run,
+    },
+    Task {
+        name: "check-gpu",
+        help: "compare, sanitize and time the program of build-cuda on a real GPU (`check-gpu --help`)",
+        run: check_gpu::run,
     },
     Task {
         name: "check-kernels",

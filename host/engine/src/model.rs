@@ -131,7 +131,7 @@ impl Model {
 
     /// Computes on a device from now on, with the kernels of [`gpu`].
     pub fn set_lane(&mut self, lane: lane::Lane) {
-        self.gpu = Some(Gpu::new(lane));
+        self.gpu = Some(Gpu { lane });
     }
 
     /// Empty gradients for the trainable set, where this model computes.

@@ -70,7 +70,7 @@ impl Run<'_> {
         } else {
             tracing::info!("{text}");
         }
-        self.gradients.clear();
+        self.gradients.clear()?;
         self.skipped_in_a_row += 1;
         self.summary.skipped_steps += 1;
         Ok(())

@@ -1,5 +1,5 @@
-//! The place of `check-fake-gpu`: the program, the fake libraries, generated rows, and how a run is
-//! made there. Called by [`super`] and its other parts.
+//! The place of `check-fake-gpu` and `check-gpu`: the program, the libraries, generated rows, and
+//! how a run is made there. Called by both and by the other parts.
 
 use serde_json::Value;
 use std::{
@@ -9,23 +9,51 @@ use std::{
 };
 
 /// The flags of every run.
-pub(super) const COMMON: &str = "--seed 7 --validation-split 0.2 --epochs 3 --batch-size 8 --progress none --token-cache off --threads 1 \
+pub(crate) const COMMON: &str = "--seed 7 --validation-split 0.2 --epochs 3 --batch-size 8 --progress none --token-cache off --threads 1 \
                       --overwrite-output";
 
-/// The program, the fake libraries, and a directory for everything that runs write.
-pub(super) struct Place {
-    pub(super) program: PathBuf,
-    pub(super) libraries: PathBuf,
-    pub(super) scratch: tempfile::TempDir,
-    pub(super) model: PathBuf,
+/// The program, and a directory for everything that runs write.
+pub(crate) struct Place {
+    pub(crate) program: PathBuf,
+    /// The directory of the fake libraries; `None` for a real GPU.
+    pub(crate) libraries: Option<PathBuf>,
+    pub(crate) scratch: tempfile::TempDir,
+    pub(crate) model: PathBuf,
 }
 
 /// The losses of a run, step by step, and then of its evaluations.
 type Losses = Vec<f64>;
 
 impl Place {
+    /// A place for a program, with the rows of every task.
+    ///
+    /// # Errors
+    /// If there is no such program, or nothing can be written.
+    pub(crate) fn new(
+        root: &Path,
+        program: Option<PathBuf>,
+        libraries: Option<PathBuf>,
+    ) -> Result<Self, String> {
+        let program = program.unwrap_or_else(|| root.join("target/cuda/release/progtune"));
+        if !program.is_file() {
+            return Err(format!(
+                "{}: there is no such program; build it with `cargo xtask build-cuda`",
+                program.display()
+            ));
+        }
+        let scratch = tempfile::tempdir();
+        let place = Self {
+            program,
+            libraries,
+            scratch: scratch.map_err(|error| format!("temporary directory: {error}"))?,
+            model: root.join("tests/fixtures/parity"),
+        };
+        place.write_data()?;
+        Ok(place)
+    }
+
     /// Writes the rows of every task.
-    pub(super) fn write_data(&self) -> Result<(), String> {
+    fn write_data(&self) -> Result<(), String> {
         let (mut rows, mut tags) = (String::new(), String::new());
         for row in 0..30 {
             let text = ["kebe zepi moli", "natomo gugifu", "fafe vepona gite kebe"][row % 3];
@@ -48,7 +76,7 @@ impl Place {
     }
 
     /// Trains with these words; `directory` is the name of the run.
-    pub(super) fn train(&self, words: &str, directory: &str) -> Result<Output, String> {
+    pub(crate) fn train(&self, words: &str, directory: &str) -> Result<Output, String> {
         let mut command = Command::new(&self.program);
         command
             .arg("train")
@@ -59,22 +87,25 @@ impl Place {
         self.run(&mut command)
     }
 
-    /// Runs a command of the program where the fake libraries are found first.
-    pub(super) fn run(&self, command: &mut Command) -> Result<Output, String> {
+    /// Runs a command of the program where its libraries are found.
+    pub(crate) fn run(&self, command: &mut Command) -> Result<Output, String> {
+        if let Some(libraries) = &self.libraries {
+            command
+                .env("LD_LIBRARY_PATH", libraries)
+                .env("FAKE_CUDA_COUNTS", self.counts_file());
+        }
         command
             .current_dir(self.scratch.path())
-            .env("LD_LIBRARY_PATH", &self.libraries)
-            .env("FAKE_CUDA_COUNTS", self.counts_file())
             .output()
             .map_err(|error| format!("{}: {error}", self.program.display()))
     }
 
-    pub(super) fn counts_file(&self) -> PathBuf {
+    pub(crate) fn counts_file(&self) -> PathBuf {
         self.scratch.path().join("counts.txt")
     }
 
     /// The losses of a run that must succeed.
-    pub(super) fn losses(&self, words: &str, directory: &str) -> Result<Losses, String> {
+    pub(crate) fn losses(&self, words: &str, directory: &str) -> Result<Losses, String> {
         let output = self.train(words, directory)?;
         if !output.status.success() {
             return Err(format!("{words}: {}: {}", output.status, said(&output)));
@@ -84,11 +115,11 @@ impl Place {
 }
 
 /// Everything that a command printed to its error stream.
-pub(super) fn said(output: &Output) -> String {
+pub(crate) fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).trim().to_owned()
 }
 
-pub(super) fn losses_of(run: &Path) -> Result<Losses, String> {
+pub(crate) fn losses_of(run: &Path) -> Result<Losses, String> {
     let path = run.join("metrics.jsonl");
     let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     let lines = text

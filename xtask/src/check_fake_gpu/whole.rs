@@ -1,5 +1,5 @@
-//! The checks of `check-fake-gpu` besides losses: the same bits twice, checkpoints that change the
-//! device, the program's CPU path, a GPU that is out of memory. Called by [`super`].
+//! The checks of `check-fake-gpu` and `check-gpu` besides losses: the same bits twice, checkpoints
+//! that change the device, the program's CPU path, a GPU that is out of memory. Called by both.
 
 use super::place::{COMMON, Place, losses_of, said};
 use std::{fs, path::Path, process::Command};
@@ -26,7 +26,7 @@ fn adapter(place: &Place, words: &str, directory: &str) -> Result<Vec<u8>, Strin
 ///
 /// # Errors
 /// If they do not.
-pub(super) fn same_bits_twice(place: &Place) -> Result<(), String> {
+pub(crate) fn same_bits_twice(place: &Place) -> Result<(), String> {
     let once = adapter(place, "--device cuda", "once")?;
     if adapter(place, "--device cuda", "again")? == once {
         Ok(())
@@ -39,7 +39,7 @@ pub(super) fn same_bits_twice(place: &Place) -> Result<(), String> {
 ///
 /// # Errors
 /// If it does not, or there is no other program.
-pub(super) fn same_bits_on_the_cpu(place: &Place, other: &Path) -> Result<(), String> {
+pub(crate) fn same_bits_on_the_cpu(place: &Place, other: &Path) -> Result<(), String> {
     let with_cuda = adapter(place, "--device cpu", "with")?;
     let mut without = Command::new(other);
     without
@@ -70,7 +70,7 @@ pub(super) fn same_bits_on_the_cpu(place: &Place, other: &Path) -> Result<(), St
 ///
 /// # Errors
 /// If it does not.
-pub(super) fn resumes_on_the_other(place: &Place) -> Result<(), String> {
+pub(crate) fn resumes_on_the_other(place: &Place) -> Result<(), String> {
     let train = |words: &str, directory: &str| {
         let output = place.train(&format!("{} {words}", lora(place)), directory)?;
         if output.status.success() {
@@ -116,7 +116,7 @@ pub(super) fn resumes_on_the_other(place: &Place) -> Result<(), String> {
 ///
 /// # Errors
 /// If it is something else.
-pub(super) fn out_of_memory(place: &Place) -> Result<(), String> {
+pub(crate) fn out_of_memory(place: &Place) -> Result<(), String> {
     for bytes in ["33600000", "33900000"] {
         let mut command = Command::new(&place.program);
         command

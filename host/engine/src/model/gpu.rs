@@ -7,6 +7,7 @@
 
 mod backward;
 mod block;
+mod device_batch;
 mod embeddings;
 mod head;
 mod linear;

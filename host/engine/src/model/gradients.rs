@@ -3,7 +3,7 @@
 
 use super::{
     description::ParameterInfo,
-    lane::{Lane, arena::Room},
+    lane::{Lane, arena::Room, kept_table::KeptTable},
     parameters::{HostSlice, ParameterId, Parameters},
 };
 use crate::error::{Error, Result};
@@ -76,7 +76,7 @@ impl RowGradient {
 /// assert_eq!(gradients.host(b).map(|sum| sum.len()), Some(2));
 /// gradients.check_reached(&parameters)?;
 /// gradients.add(b, &Tensor::ones(2, DType::F32, &Device::Cpu)?)?;
-/// gradients.clear();
+/// gradients.clear()?;
 /// assert_eq!(gradients.host(b), Some([0.0; 2].as_mut_slice()));
 /// # Ok::<(), progtune_engine::Error>(())
 /// ```
@@ -86,6 +86,8 @@ pub struct Gradients {
     reached: Vec<bool>,
     /// The device of the GPU path, and the sizes of its buffers.
     lane: Option<(Lane, Vec<usize>)>,
+    /// The table of their addresses there, for the norms.
+    pub(crate) norms_table: KeptTable,
 }
 
 impl Gradients {
@@ -105,6 +107,7 @@ impl Gradients {
             buffers: (0..parameters.len()).map(buffer).collect(),
             reached: vec![false; parameters.len()],
             lane: None,
+            norms_table: KeptTable::default(),
         }
     }
 
@@ -125,6 +128,7 @@ impl Gradients {
             buffers: (0..parameters.len()).map(buffer).collect::<Result<_>>()?,
             reached: vec![false; parameters.len()],
             lane: Some((lane.clone(), sizes)),
+            norms_table: KeptTable::default(),
         })
     }
 
@@ -213,11 +217,14 @@ impl Gradients {
     }
 
     /// Sets all gradients to zero, as after a step of the optimizer.
-    pub fn clear(&mut self) {
-        for buffer in self.buffers.iter_mut().flatten() {
+    ///
+    /// # Errors
+    /// If a device fails.
+    pub fn clear(&mut self) -> Result<()> {
+        for (id, buffer) in self.buffers.iter_mut().enumerate() {
             match buffer {
-                Buffer::Host(values) => values.fill(0.0),
-                Buffer::Rows(rows) => {
+                Some(Buffer::Host(values)) => values.fill(0.0),
+                Some(Buffer::Rows(rows)) => {
                     let all = rows.values.chunks_exact_mut(rows.columns.max(1));
                     for (row, touched) in all.zip(&mut rows.touched) {
                         // Rows that nobody added to are zero, and their pages may not exist.
@@ -226,24 +233,13 @@ impl Gradients {
                         }
                     }
                 }
-                Buffer::Device(gradient) => *gradient = None,
-                // The optimizer's kernel leaves zeros behind.
-                Buffer::Gpu(_) => {}
-            }
-        }
-    }
-
-    /// Sets all gradients on the device to zero, where no optimizer does.
-    ///
-    /// # Errors
-    /// If the device fails.
-    pub fn clear_on_gpu(&self) -> Result<()> {
-        let Some((lane, sizes)) = &self.lane else {
-            return Ok(());
-        };
-        for (buffer, size) in self.buffers.iter().zip(sizes) {
-            if let Some(Buffer::Gpu(room)) = buffer {
-                lane.queue.clear(room.address(), 4 * size)?;
+                Some(Buffer::Device(gradient)) => *gradient = None,
+                Some(Buffer::Gpu(room)) => {
+                    if let Some((lane, sizes)) = &self.lane {
+                        lane.queue.clear(room.address(), 4 * sizes[id])?;
+                    }
+                }
+                None => {}
             }
         }
         Ok(())

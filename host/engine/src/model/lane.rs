@@ -2,8 +2,10 @@
 //! [`arena`] of its memory, and [`rows`] of numbers with the launches on them.
 
 pub mod arena;
+mod copies;
 #[cfg(feature = "cuda")]
 pub(crate) mod cuda;
+pub(crate) mod kept_table;
 pub mod queue;
 pub mod rows;
 

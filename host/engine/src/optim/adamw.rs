@@ -9,7 +9,7 @@ use crate::{
     model::{
         gpu::optimizer::{self, Updated},
         gradients::{Buffer, Gradients},
-        lane::{Lane, arena::Room},
+        lane::{Lane, arena::Room, kept_table::KeptTable},
         parameters::{ParameterId, Parameters},
     },
 };
@@ -70,6 +70,8 @@ pub(super) struct State {
 pub struct AdamW {
     settings: Settings,
     pub(super) states: BTreeMap<ParameterId, State>,
+    /// The table of parameters on the device of the GPU path.
+    table: KeptTable,
 }
 
 /// The gradient's norms in a step, before clipping.
@@ -87,6 +89,7 @@ impl AdamW {
         Self {
             settings,
             states: BTreeMap::new(),
+            table: KeptTable::default(),
         }
     }
 
@@ -186,6 +189,7 @@ impl AdamW {
                     g: g.address(),
                     m: m.address(),
                     v: v.address(),
+                    copy: lane.copies.renewed(id, parameters.version(id)),
                     n: parameters.infos()[id].size(),
                     group: None,
                 });
@@ -195,7 +199,10 @@ impl AdamW {
             apply(parameters, id, buffer, &mut state.moments, &update)?;
         }
         match lane {
-            Some(lane) => optimizer::step(&lane, &on_gpu.0, &on_gpu.1, clip as f32),
+            Some(lane) => {
+                let (updated, constants) = on_gpu;
+                optimizer::step(&lane, &updated, &constants, clip as f32, &mut self.table)
+            }
             None => Ok(()),
         }
     }
@@ -221,11 +228,13 @@ impl AdamW {
                 g: g.address(),
                 m: 0,
                 v: 0,
+                copy: 0,
                 n: info.size(),
                 group: info.block,
             });
         }
-        let norms = optimizer::norms(lane, &updated, blocks)?;
+        let table = &mut gradients.norms_table;
+        let norms = optimizer::norms(lane, &updated, blocks, table)?;
         let by_block = norms[1..].iter().zip(trained);
         Ok(Norms {
             global: norms[0],

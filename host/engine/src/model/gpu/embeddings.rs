@@ -146,14 +146,10 @@ pub(super) fn backward(
     let sums: Vec<_> = partials.into_iter().zip(targets).collect();
     lane.complete(&sums, d.columns, chunked.n_chunks)?;
     // Undoes (1): `d` is now the gradient of the sum, and of the rows in each table.
-    let batch = pass.batch;
-    for (id, ids) in [
-        (layer.word, &batch.input_ids),
-        (layer.position, &batch.position_ids),
-        (layer.token_type, &batch.token_type_ids),
-    ] {
-        if let Some(table) = gradients.address(id) {
-            pass.add_rows(table, ids, &d)?;
+    let tables = [layer.word, layer.position, layer.token_type];
+    for (id, rows) in tables.into_iter().zip(&pass.device.tables) {
+        if let (Some(table), Some(rows)) = (gradients.address(id), rows) {
+            rows.add_gradient(table, &d, lane)?;
         }
     }
     Ok(())

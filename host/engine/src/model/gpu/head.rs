@@ -161,14 +161,7 @@ fn backward(
 /// The loss; the logits become its gradient.
 fn loss(logits: &Rows, pass: &Pass<'_>, lane: &Lane, denominator: f64) -> Result<f64> {
     let (batch, labels, at) = (pass.batch, pass.device.labels, logits.address());
-    let weights = pass.weighting.weights();
-    let room = weights
-        .map(|weights| {
-            let bytes: Vec<u8> = weights.iter().flat_map(|w| w.to_ne_bytes()).collect();
-            lane.bytes(&bytes)
-        })
-        .transpose()?;
-    let weights = room.as_ref().map_or(0, |room| room.address());
+    let weights = pass.device.loss_weights;
     let n_losses = match batch.labels {
         Labels::Spans(_) => 2 * batch.sequences(),
         _ => logits.n,
@@ -221,7 +214,8 @@ fn loss(logits: &Rows, pass: &Pass<'_>, lane: &Lane, denominator: f64) -> Result
         }
     };
     lane.launch_typed(kernel, launch, arguments)?;
-    let sum = lane.bytes(&0f64.to_ne_bytes())?;
+    let sum = lane.arena.room(8)?;
+    lane.queue.clear(sum.address(), 8)?;
     let arguments = Arguments::default()
         .address(losses.address())
         .address(sum.address())

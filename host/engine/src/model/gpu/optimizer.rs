@@ -1,9 +1,9 @@
 //! AdamW on the device: the norms of all gradients in two launches, and the update of all
 //! parameters in one. [`crate::optim::AdamW`] calls it.
 
-use super::pass::Parts;
+use super::device_batch::Parts;
 use crate::error::Result;
-use crate::model::lane::{Lane, arena::Room};
+use crate::model::lane::{Lane, arena::Room, kept_table::KeptTable};
 use progtune_kernels::cuda::{self, AdamWChunk, AdamWConstants, Arguments};
 
 /// A parameter in an update. Its numbers are f32.
@@ -16,6 +16,8 @@ pub(crate) struct Updated {
     pub m: u64,
     /// The address of the second moments.
     pub v: u64,
+    /// The address of the copy in bf16; 0 for none.
+    pub copy: u64,
     /// The count of values.
     pub n: usize,
     /// The block that it belongs to, for the norms.
@@ -36,7 +38,10 @@ fn chunks(parameters: &[Updated]) -> impl Iterator<Item = AdamWChunk> {
                     g: at(parameter.g),
                     m: at(parameter.m),
                     v: at(parameter.v),
-                    copy: 0,
+                    copy: match parameter.copy {
+                        0 => 0,
+                        copy => copy + 2 * start as u64,
+                    },
                     n: AdamWChunk::MOST.min(parameter.n - start) as u32,
                     parameter: number as u32,
                 }
@@ -44,8 +49,14 @@ fn chunks(parameters: &[Updated]) -> impl Iterator<Item = AdamWChunk> {
         })
 }
 
-/// The global norm of the gradients, then that of each of `groups` groups.
-pub(crate) fn norms(lane: &Lane, parameters: &[Updated], groups: usize) -> Result<Vec<f64>> {
+/// The global norm of the gradients, then that of each of `groups` groups. `kept` holds the table
+/// of the gradients.
+pub(crate) fn norms(
+    lane: &Lane,
+    parameters: &[Updated],
+    groups: usize,
+    kept: &mut KeptTable,
+) -> Result<Vec<f64>> {
     let chunks: Vec<AdamWChunk> = chunks(parameters).collect();
     let of = |chunk: &AdamWChunk| parameters[chunk.parameter as usize].group;
     let ids: Vec<u32> = chunks
@@ -60,12 +71,12 @@ pub(crate) fn norms(lane: &Lane, parameters: &[Updated], groups: usize) -> Resul
             .flat_map(u64::to_ne_bytes),
     );
     let ids = parts.add_u32(&ids);
-    let room = parts.upload(lane)?;
+    let start = kept.address(parts.bytes(), lane)?;
     let squares = lane.arena.room(8 * chunks.len())?;
     let norms = lane.arena.room(8 * (1 + groups))?;
     let clip = lane.floats(1)?;
     let arguments = Arguments::default()
-        .address(room.address() + table)
+        .address(start + table)
         .address(squares.address());
     lane.launch_named(
         "gradient_squares",
@@ -74,7 +85,7 @@ pub(crate) fn norms(lane: &Lane, parameters: &[Updated], groups: usize) -> Resul
     )?;
     let arguments = Arguments::default()
         .address(squares.address())
-        .address(room.address() + ids)
+        .address(start + ids)
         .address(norms.address())
         .address(clip.address())
         .f64(0.0)
@@ -87,21 +98,24 @@ pub(crate) fn norms(lane: &Lane, parameters: &[Updated], groups: usize) -> Resul
 }
 
 /// Updates every parameter once; their gradients are zero afterwards. The gradients are multiplied
-/// by `clip` first.
+/// by `clip` first. `kept` holds the table of the parameters.
 pub(crate) fn step(
     lane: &Lane,
     parameters: &[Updated],
     constants: &[AdamWConstants],
     clip: f32,
+    kept: &mut KeptTable,
 ) -> Result<()> {
     let chunks: Vec<AdamWChunk> = chunks(parameters).collect();
-    let mut parts = Parts::default();
-    let table = parts.add(
+    let mut table = Parts::default();
+    table.add(
         chunks
             .iter()
             .flat_map(AdamWChunk::words)
             .flat_map(u64::to_ne_bytes),
     );
+    let table = kept.address(table.bytes(), lane)?;
+    let mut parts = Parts::default();
     let constants = parts.add(
         constants
             .iter()
@@ -111,7 +125,7 @@ pub(crate) fn step(
     let clip = parts.add(clip.to_ne_bytes());
     let room: Room = parts.upload(lane)?;
     let arguments = Arguments::default()
-        .address(room.address() + table)
+        .address(table)
         .address(room.address() + constants)
         .address(room.address() + clip);
     lane.launch_named("adamw_step", cuda::adamw_blocks(chunks.len()), arguments)

@@ -1,13 +1,10 @@
 //! One batch on its way through the model on the device: the batch there, the parameters'
 //! addresses, dropout. Made for every forward; everything else of the GPU path reads it.
 
-use crate::model::lane::{
-    arena::Room,
-    queue::Address,
-    rows::{Lane, Rows},
-};
+use super::device_batch::{Content, DeviceBatch};
+use crate::model::lane::{arena::Room, queue::Address, rows::Lane};
 use crate::{
-    batch::{Batch, Labels},
+    batch::Batch,
     error::Result,
     model::{
         Model,
@@ -21,163 +18,19 @@ use crate::{
         step::{DropoutSite, Step},
     },
 };
-use progtune_kernels::cuda::{DropoutArgument, Number, Segments};
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-};
+use progtune_kernels::cuda::{DropoutArgument, Number};
 
-/// A model's part on the device: the lane, and copies of parameters in the type of activations.
+/// A model's part on the device.
 pub(crate) struct Gpu {
     /// The place of computation.
     pub lane: Lane,
-    copies: Mutex<HashMap<ParameterId, (u64, Room)>>,
 }
 
 impl Gpu {
-    /// A model's part on a device, before any copy.
-    pub(crate) fn new(lane: Lane) -> Self {
-        Self {
-            lane,
-            copies: Mutex::default(),
-        }
-    }
-
-    /// Gives the copies and all memory that nobody uses back to the device.
+    /// Gives the copies of parameters and all memory that nobody uses back to the device.
     pub(crate) fn release(&self) {
-        self.copies
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        self.lane.copies.release();
         self.lane.arena.release();
-    }
-}
-
-/// The parts of a batch on the device.
-pub(super) struct DeviceBatch {
-    /// Keeps the memory.
-    _room: Room,
-    pub input_ids: Address,
-    pub position_ids: Address,
-    pub token_type_ids: Address,
-    /// Keys of all rows, and of first tokens.
-    pub row_keys: Address,
-    pub first_row_keys: Address,
-    /// Row offsets of the sequences. Without the last one they are the rows of first tokens.
-    pub offsets: Address,
-    /// 0, 1, 2, …: the offsets of sequences of one row.
-    pub first_offsets: Address,
-    pub labels: Address,
-    /// The number of tokens of the longest sequence.
-    pub longest: usize,
-}
-
-/// Parts of one buffer, each at a multiple of 16 bytes.
-#[derive(Default)]
-pub(super) struct Parts(Vec<u8>);
-
-impl Parts {
-    /// Adds bytes and returns their offset.
-    pub(super) fn add(&mut self, bytes: impl IntoIterator<Item = u8>) -> u64 {
-        self.0.resize(self.0.len().next_multiple_of(16), 0);
-        let offset = self.0.len() as u64;
-        self.0.extend(bytes);
-        offset
-    }
-
-    /// Adds numbers and returns their offset.
-    pub(super) fn add_u32(&mut self, numbers: &[u32]) -> u64 {
-        self.add(numbers.iter().flat_map(|number| number.to_ne_bytes()))
-    }
-
-    fn add_u64(&mut self, numbers: &[u64]) -> u64 {
-        self.add(numbers.iter().flat_map(|number| number.to_ne_bytes()))
-    }
-
-    /// All parts on the device.
-    pub(super) fn upload(&self, lane: &Lane) -> Result<Room> {
-        lane.bytes(&self.0)
-    }
-}
-
-impl DeviceBatch {
-    fn new(
-        batch: &Batch,
-        lane: &Lane,
-        first_row_keys: &[u64],
-        first_offsets: &[u32],
-        outputs: usize,
-    ) -> Result<Self> {
-        let mut parts = Parts::default();
-        let offsets = [
-            parts.add_u32(&batch.input_ids),
-            parts.add_u32(&batch.position_ids),
-            parts.add_u32(&batch.token_type_ids),
-            parts.add_u64(&batch.row_keys),
-            parts.add_u64(first_row_keys),
-            parts.add_u32(&batch.offsets),
-            parts.add_u32(first_offsets),
-            parts.add(label_bytes(&batch.labels, outputs)),
-        ];
-        let room = parts.upload(lane)?;
-        let at = offsets.map(|offset| room.address() + offset);
-        let [
-            input_ids,
-            position_ids,
-            token_type_ids,
-            row_keys,
-            first_row_keys,
-            offsets,
-            first_offsets,
-            labels,
-        ] = at;
-        let lengths = batch
-            .offsets
-            .windows(2)
-            .map(|pair| (pair[1] - pair[0]) as usize);
-        Ok(Self {
-            _room: room,
-            input_ids,
-            position_ids,
-            token_type_ids,
-            row_keys,
-            first_row_keys,
-            offsets,
-            first_offsets,
-            labels,
-            longest: lengths.max().unwrap_or(0),
-        })
-    }
-}
-
-/// Labels as the kernels of the losses read them.
-fn label_bytes(labels: &Labels, outputs: usize) -> Vec<u8> {
-    match labels {
-        Labels::None => Vec::new(),
-        Labels::Classes(classes) => classes
-            .iter()
-            .flat_map(|class| class.to_ne_bytes())
-            .collect(),
-        Labels::Tags(tags) => {
-            let ids = tags.iter().map(|tag| tag.map_or(-1, |tag| tag as i32));
-            ids.flat_map(i32::to_ne_bytes).collect()
-        }
-        Labels::Sets(sets) => {
-            let mut holds = vec![0u8; sets.len() * outputs];
-            for (row, set) in holds.chunks_mut(outputs.max(1)).zip(sets) {
-                set.iter().for_each(|&label| row[label as usize] = 1);
-            }
-            holds
-        }
-        Labels::Scores(scores) => scores
-            .iter()
-            .flat_map(|score| score.to_ne_bytes())
-            .collect(),
-        Labels::Spans(spans) => spans
-            .as_flattened()
-            .iter()
-            .flat_map(|token| token.to_ne_bytes())
-            .collect(),
     }
 }
 
@@ -207,7 +60,19 @@ impl<'a> Pass<'a> {
         let first_row_keys: Vec<u64> = first.map(|&row| batch.row_keys[row as usize]).collect();
         let first_offsets: Vec<u32> = (0..=batch.sequences() as u32).collect();
         let outputs = model.layout.head.outputs();
-        let device = DeviceBatch::new(batch, &gpu.lane, &first_row_keys, &first_offsets, outputs)?;
+        let weights = model.loss_weighting.weights();
+        let embeddings = &model.layout.embeddings;
+        let tables = [embeddings.word, embeddings.position, embeddings.token_type];
+        let trains = |id| step.is_some() && model.parameters.is_trainable(id);
+        let device = Content {
+            batch,
+            first_row_keys: &first_row_keys,
+            first_offsets: &first_offsets,
+            outputs,
+            loss_weights: weights.filter(|_| step.is_some()),
+            trained_tables: tables.map(trains),
+        };
+        let device = device.upload(&gpu.lane)?;
         Ok(Self {
             gpu,
             config: &model.config,
@@ -238,27 +103,18 @@ impl<'a> Pass<'a> {
         if number == Number::F32 {
             return Ok(value);
         }
-        let version = self.parameters.version(id);
-        let mut copies = self
-            .gpu
-            .copies
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some((kept, room)) = copies.get(&id)
-            && *kept == version
-        {
-            return Ok(room.address());
-        }
-        let n = self.parameters.infos()[id].size();
         let lane = self.lane().with(number);
-        let room = match copies.remove(&id) {
-            Some((_, room)) => room,
-            None => lane.arena.room(n * number.bytes())?,
+        let n = self.parameters.infos()[id].size();
+        let make = |older: Option<Room>| {
+            let room = match older {
+                Some(room) => room,
+                None => lane.arena.room(n * number.bytes())?,
+            };
+            lane.convert(value, room.address(), n)?;
+            Ok(room)
         };
-        lane.convert(value, room.address(), n)?;
-        let address = room.address();
-        copies.insert(id, (version, room));
-        Ok(address)
+        let version = self.parameters.version(id);
+        lane.copies.address(id, version, make)
     }
 
     /// `n` numbers in f32 in the type of a lane, and what keeps them there.
@@ -319,40 +175,5 @@ impl<'a> Pass<'a> {
             step: self.step.filter(|_| on),
             row_keys,
         }
-    }
-
-    /// Adds `d`, the gradients of rows that `ids` looked up, to a table's gradient.
-    pub(super) fn add_rows(&self, table: Address, ids: &[u32], d: &Rows) -> Result<()> {
-        use progtune_kernels::cuda::{Arguments, by_column_tiles};
-        let lane = self.lane();
-        let segments = Segments::of(ids);
-        let mut parts = Parts::default();
-        let offsets = [
-            parts.add_u32(&segments.order),
-            parts.add_u32(&segments.segment_starts),
-            parts.add_u32(&segments.ids),
-            parts.add_u32(&segments.id_starts),
-        ];
-        let room = parts.upload(lane)?;
-        let [order, starts, ids, id_starts] = offsets.map(|offset| room.address() + offset);
-        let n_segments = segments.segment_starts.len() - 1;
-        let sums = lane.floats(n_segments * d.columns)?;
-        let arguments = Arguments::default()
-            .address(d.address())
-            .address(order)
-            .address(starts)
-            .address(sums.address())
-            .size(d.columns);
-        let launch = by_column_tiles(n_segments, d.columns, lane.number);
-        lane.launch_typed("embedding_backward_segments", launch, arguments)?;
-        let arguments = Arguments::default()
-            .address(sums.address())
-            .address(ids)
-            .address(id_starts)
-            .address(table)
-            .address(0)
-            .size(d.columns);
-        let launch = by_column_tiles(segments.ids.len(), d.columns, Number::F32);
-        lane.launch_named("embedding_backward_add", launch, arguments)
     }
 }

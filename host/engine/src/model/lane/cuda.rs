@@ -3,7 +3,6 @@
 
 use super::{
     Lane,
-    arena::Arena,
     queue::{Address, Memory, Queue},
 };
 use crate::error::{Error, Result};
@@ -35,11 +34,7 @@ pub(crate) fn lane(device: &CudaDevice, number: Number, tf32: bool) -> Result<La
         device: device.clone(),
         stream,
     });
-    Ok(Lane {
-        arena: Arena::new(Arc::clone(&queue)),
-        queue,
-        number,
-    })
+    Ok(Lane::new(queue, number))
 }
 
 fn error(fault: Fault) -> Error {

@@ -3,6 +3,7 @@
 
 use super::{
     arena::{Arena, Room},
+    copies::Copies,
     queue::{Address, Queue},
 };
 use crate::{error::Result, model::parameters::HostSlice};
@@ -50,11 +51,23 @@ pub struct Lane {
     pub queue: Arc<dyn Queue>,
     /// The memory.
     pub arena: Arena,
+    /// The parameters in bf16.
+    pub copies: Arc<Copies>,
     /// The number type of activations.
     pub number: Number,
 }
 
 impl Lane {
+    /// A place for one model, with the number type of its activations.
+    pub fn new(queue: Arc<dyn Queue>, number: Number) -> Self {
+        Self {
+            arena: Arena::new(Arc::clone(&queue)),
+            copies: Arc::default(),
+            queue,
+            number,
+        }
+    }
+
     /// The same place for numbers of another type.
     pub fn with(&self, number: Number) -> Self {
         Self {
