@@ -33,21 +33,25 @@ const LIBRARIES: [Library; 4] = [
         name: "cuda",
         files: &["libcuda.so.1"],
         symbols: include_str!("../build_cuda/cuda.symbols"),
+        absent: 34, // CUDA_ERROR_STUB_LIBRARY
     },
     Library {
         name: "cublas",
         files: &["libcublas.so.13", "libcublas.so.12"],
         symbols: include_str!("../build_cuda/cublas.symbols"),
+        absent: 1, // CUBLAS_STATUS_NOT_INITIALIZED
     },
     Library {
         name: "cublasLt",
         files: &["libcublasLt.so.13", "libcublasLt.so.12"],
         symbols: include_str!("../build_cuda/cublasLt.symbols"),
+        absent: 1, // the same
     },
     Library {
         name: "curand",
         files: &["libcurand.so.10"],
         symbols: include_str!("../build_cuda/curand.symbols"),
+        absent: 203, // CURAND_STATUS_INITIALIZATION_FAILED
     },
 ];
 

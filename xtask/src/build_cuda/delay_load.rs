@@ -15,11 +15,10 @@ pub(super) struct Library {
     pub(super) files: &'static [&'static str],
     /// The functions that candle, cudarc and progtune call, one a line.
     pub(super) symbols: &'static str,
+    /// The error that they return, without any other effect, if the library is absent. It must be
+    /// one of the library's own.
+    pub(super) absent: u32,
 }
-
-/// The error of a function whose library is absent: `CUDA_ERROR_STUB_LIBRARY`, which is also no
-/// success in cuBLAS and cuRAND. The functions return it without any effect.
-const ABSENT: u32 = 34;
 
 /// Writes `libNAME.a` into a directory.
 ///
@@ -108,7 +107,7 @@ fn finder(library: &Library, symbols: &[&str]) -> String {
         names.join(", ")
     };
     let (names, files) = (quoted(symbols), quoted(library.files));
-    let name = library.name;
+    let Library { name, absent, .. } = library;
     format!(
         r#"#include <dlfcn.h>
 #include <stddef.h>
@@ -117,7 +116,7 @@ extern void *progtune_slots_{name}[] __attribute__((visibility("hidden")));
 static const char *const names[] = {{{names}}};
 static const char *const files[] = {{{files}, NULL}};
 
-static int absent(void) {{ return {ABSENT}; }}
+static int absent(void) {{ return {absent}; }}
 
 __attribute__((visibility("hidden"))) void *progtune_resolve_{name}(int at) {{
     static void *library;
@@ -144,6 +143,7 @@ mod tests {
         name: "late",
         files: &["./liblate.so"],
         symbols: "late_sum late_missing",
+        absent: 34,
     };
 
     /// Ten arguments and two floating-point numbers: those in registers and those on the stack.

@@ -1,8 +1,11 @@
 //! The checks of `check-fake-gpu` and `check-gpu` besides losses: the same bits twice, checkpoints
 //! that change the device, the program's CPU path, a GPU that is out of memory. Called by both.
 
-use super::place::{COMMON, Place, losses_of, said};
-use std::{fs, path::Path, process::Command};
+use super::{
+    NAMES,
+    place::{COMMON, Place, losses_of, said},
+};
+use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
 
 const LORA: &str = "--train-file rows.jsonl --text-column text --label-column label --peft lora --schedule progressive --precision f32";
 
@@ -106,6 +109,45 @@ pub(crate) fn resumes_on_the_other(place: &Place) -> Result<(), String> {
         if difference.is_nan() || difference > 1e-4 * expected {
             return Err(format!(
                 "from {from} to {to}: the last loss is {found}, expected {expected}"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Each of CUDA's libraries that is absent must be named in one message.
+///
+/// # Errors
+/// If one is not.
+pub(crate) fn names_absent_libraries(place: &Place) -> Result<(), String> {
+    let Some(libraries) = &place.libraries else {
+        return Ok(());
+    };
+    let few = place.scratch.path().join("few");
+    let failed = |error: std::io::Error| format!("{}: {error}", few.display());
+    fs::create_dir_all(&few).map_err(failed)?;
+    for absent in NAMES {
+        for name in NAMES {
+            let _ = fs::remove_file(few.join(name));
+            if name != absent {
+                symlink(libraries.join(name), few.join(name)).map_err(failed)?;
+            }
+        }
+        let mut command = Command::new(&place.program);
+        let output = command
+            .arg("train")
+            .args(COMMON.split_whitespace())
+            .args(lora(place).split_whitespace())
+            .args(["--device", "cuda", "--output", "absent"])
+            .current_dir(place.scratch.path())
+            .env("LD_LIBRARY_PATH", &few)
+            .output()
+            .map_err(|error| format!("{}: {error}", place.program.display()))?;
+        let text = said(&output);
+        if output.status.code() != Some(2) || !text.contains(absent) || text.lines().count() != 1 {
+            return Err(format!(
+                "without {absent}: expected one error that names it and exit code 2, found {}: {text}",
+                output.status
             ));
         }
     }

@@ -31,6 +31,14 @@ fn cuda_fault(said: &str) -> String {
             "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH",
             "the driver and its library have different versions; restart the machine",
         ),
+        (
+            "CUBLAS_STATUS_NOT_INITIALIZED",
+            "cuBLAS (libcublas.so.13) was not found; install CUDA 13's libraries and name their directory in LD_LIBRARY_PATH",
+        ),
+        (
+            "CURAND_STATUS_INITIALIZATION_FAILED",
+            "cuRAND (libcurand.so.10) was not found; install CUDA 13's libraries and name their directory in LD_LIBRARY_PATH",
+        ),
     ];
     let known = known.iter().find(|(name, _)| said.contains(name));
     known.map_or_else(
@@ -98,12 +106,9 @@ pub(super) fn put_on(model: &mut Model, device: &Device, precision: Precision) -
             hidden / heads.max(1)
         )));
     }
-    let lane = lane::cuda::lane(
-        device.as_cuda_device()?,
-        number,
-        precision == Precision::Tf32,
-    )?;
-    model.set_lane(lane);
+    let is_tf32 = precision == Precision::Tf32;
+    let lane = lane::cuda::lane(device.as_cuda_device()?, number, is_tf32);
+    model.set_lane(lane?);
     Ok(())
 }
 

@@ -143,7 +143,12 @@ impl Description {
 impl Products {
     pub(super) fn new(tf32: bool) -> Result<Self, Fault> {
         Ok(Self {
-            handle: result::create_handle().map_err(failed)?,
+            handle: result::create_handle().map_err(|error| {
+                Fault::Failed(format!(
+                    "cuBLASLt (libcublasLt.so.13) was not found, or does not start ({error}); install CUDA 13's libraries and name \
+                     their directory in LD_LIBRARY_PATH"
+                ))
+            })?,
             tf32,
             algorithms: HashMap::new(),
         })

@@ -25,7 +25,10 @@ struct CudaQueue {
 /// # Errors
 /// If the kernels cannot be loaded, or CUDA's libraries are not there.
 pub(crate) fn lane(device: &CudaDevice, number: Number, tf32: bool) -> Result<Lane> {
-    let stream = Stream::new(device.cuda_stream(), tf32).map_err(error)?;
+    let stream = Stream::new(device.cuda_stream(), tf32).map_err(|fault| match fault {
+        Fault::Failed(words) => Error::Usage(format!("--device cuda: {words}")),
+        Fault::OutOfMemory { .. } => error(fault),
+    })?;
     let card = device.cuda_stream().context().name();
     let card = card.unwrap_or_else(|_| "unknown GPU".into());
     let queue: Arc<dyn Queue> = Arc::new(CudaQueue {
@@ -40,7 +43,7 @@ pub(crate) fn lane(device: &CudaDevice, number: Number, tf32: bool) -> Result<La
 fn error(fault: Fault) -> Error {
     match fault {
         Fault::OutOfMemory { .. } => Error::GpuMemory,
-        Fault::Failed(words) => Error::Training(format!("the GPU failed: {words}")),
+        Fault::Failed(words) => Error::Training(format!("the GPU cannot go on: {words}")),
     }
 }
 
