@@ -174,13 +174,17 @@ fn a_run_under_nohup_outlives_its_terminal() {
     let scratch = Scratch::new();
     let output = scratch.path("run");
     let command = || endless(&output).words("--overwrite-output").command();
-    let mut running = Running::start(&mut command());
+    let train = command();
+    // The tests themselves may run under nohup, which every program below inherits.
+    let mut env = Command::new("env");
+    env.arg("--default-signal=HUP");
+    env.arg(train.get_program()).args(train.get_args());
+    let mut running = Running::start(same_environment(&mut env, &train));
     wait_for_a_step(&mut running, &output);
     send(&running.child, "HUP");
     let (status, said) = running.end();
     assert_eq!(status.code(), Some(129), "{said}");
 
-    let train = command();
     let mut nohup = Command::new("nohup");
     nohup.arg(train.get_program()).args(train.get_args());
     let mut running = Running::start(same_environment(&mut nohup, &train));
