@@ -173,8 +173,7 @@ fn a_run_is_stopped_between_its_epochs_and_not_after_the_last_one() {
 fn a_run_under_nohup_outlives_its_terminal() {
     let scratch = Scratch::new();
     let output = scratch.path("run");
-    let command = || endless(&output).words("--overwrite-output").command();
-    let train = command();
+    let train = endless(&output).words("--overwrite-output").command();
     // The tests themselves may run under nohup, which every program below inherits.
     let mut env = Command::new("env");
     env.arg("--default-signal=HUP");
