@@ -9,7 +9,7 @@ use std::{
 };
 
 /// The flags of every run.
-pub(crate) const COMMON: &str = "--seed 7 --validation-split 0.2 --epochs 3 --batch-size 8 --progress none --token-cache off --threads 1 \
+const COMMON: &str = "--seed 7 --validation-split 0.2 --epochs 3 --batch-size 8 --progress none --token-cache off --threads 1 \
                       --overwrite-output";
 
 /// The program, and a directory for everything that runs write.
@@ -77,14 +77,20 @@ impl Place {
 
     /// Trains with these words; `directory` is the name of the run.
     pub(crate) fn train(&self, words: &str, directory: &str) -> Result<Output, String> {
-        let mut command = Command::new(&self.program);
+        self.run(&mut self.training(&self.program, words, directory))
+    }
+
+    /// The command that trains with these words and a program.
+    pub(crate) fn training(&self, program: &Path, words: &str, directory: &str) -> Command {
+        let mut command = Command::new(program);
         command
             .arg("train")
             .args(COMMON.split_whitespace())
             .args(words.split_whitespace())
             .arg("--output")
-            .arg(self.scratch.path().join(directory));
-        self.run(&mut command)
+            .arg(self.scratch.path().join(directory))
+            .current_dir(self.scratch.path());
+        command
     }
 
     /// Runs a command of the program where its libraries are found.

@@ -3,7 +3,7 @@
 
 use super::{
     NAMES,
-    place::{COMMON, Place, losses_of, said},
+    place::{Place, losses_of, said},
 };
 use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
 
@@ -44,12 +44,8 @@ pub(crate) fn same_bits_twice(place: &Place) -> Result<(), String> {
 /// If it does not, or there is no other program.
 pub(crate) fn same_bits_on_the_cpu(place: &Place, other: &Path) -> Result<(), String> {
     let with_cuda = adapter(place, "--device cpu", "with")?;
-    let mut without = Command::new(other);
-    without
-        .arg("train")
-        .args(COMMON.split_whitespace())
-        .args(lora(place).split_whitespace())
-        .args(["--device", "cpu", "--output", "without"]);
+    let words = format!("{} --device cpu", lora(place));
+    let mut without = place.training(other, &words, "without");
     let output = place.run(&mut without)?;
     if !output.status.success() {
         return Err(format!("{}: {}", other.display(), said(&output)));
@@ -133,13 +129,9 @@ pub(crate) fn names_absent_libraries(place: &Place) -> Result<(), String> {
                 symlink(libraries.join(name), few.join(name)).map_err(failed)?;
             }
         }
-        let mut command = Command::new(&place.program);
+        let words = format!("{} --device cuda", lora(place));
+        let mut command = place.training(&place.program, &words, "absent");
         let output = command
-            .arg("train")
-            .args(COMMON.split_whitespace())
-            .args(lora(place).split_whitespace())
-            .args(["--device", "cuda", "--output", "absent"])
-            .current_dir(place.scratch.path())
             .env("LD_LIBRARY_PATH", &few)
             .output()
             .map_err(|error| format!("{}: {error}", place.program.display()))?;
@@ -160,13 +152,9 @@ pub(crate) fn names_absent_libraries(place: &Place) -> Result<(), String> {
 /// If it is something else.
 pub(crate) fn out_of_memory(place: &Place) -> Result<(), String> {
     for bytes in ["33600000", "33900000"] {
-        let mut command = Command::new(&place.program);
-        command
-            .arg("train")
-            .args(COMMON.split_whitespace())
-            .args(lora(place).split_whitespace())
-            .args(["--device", "cuda", "--output", "small"])
-            .env("FAKE_CUDA_BYTES", bytes);
+        let words = format!("{} --device cuda", lora(place));
+        let mut command = place.training(&place.program, &words, "small");
+        command.env("FAKE_CUDA_BYTES", bytes);
         let output = place.run(&mut command)?;
         let text = said(&output);
         let errors = text.lines().filter(|line| line.starts_with("error:"));
