@@ -3,11 +3,11 @@
     cargo build --release --workspace
     python tools/measure_default_rates.py --minilm MODEL_DIR --data SHARED/data
 
-Six data sets (at most 1500 rows of training data, drawn by class), four methods, three rates, three seeds: three epochs of
+Six data sets (at most 1000 rows of training data, drawn by class), four methods, three rates, three seeds: three epochs of
 MiniLM with the schedule `full`, all else as `progtune` has it by default. The figure of a run is the metric of at most 500
 evaluation rows after the last epoch. STS-B is measured with both initialisations of the head. Every run is a line of
 `tools/default_rates/record.jsonl`; a second call measures only what is missing there, and `--table` only prints the tables.
-Needs no packages; about an hour and a half on two cores.
+Needs no packages; about an hour on two cores.
 """
 import json
 import shutil
@@ -54,7 +54,8 @@ def measure(metric, flags, method, rate, head, seed, args):
     shutil.rmtree(output, ignore_errors=True)
     flags = flags.replace("DATA", str(args.data)).replace("WORK", str(args.output)).split()
     words = [args.progtune, "train", "--model", args.minilm, *flags, "--peft", method, "--lr", rate, "--head-init", head]
-    words += ["--schedule", "full", "--epochs", "3", "--max-train-samples", "1500", "--max-eval-samples", "500"]
+    words += ["--schedule", "full", "--epochs", "3", "--max-train-samples", "1000", "--max-eval-samples", "500"]
+    words += ["--eval-strategy", "no", "--save-strategy", "no"]
     words += ["--seed", str(seed), "--threads", args.threads, "--quiet", "--output", output]
     subprocess.run([str(word) for word in words], check=True)
     return json.loads((output / "all_results.json").read_text())[metric]

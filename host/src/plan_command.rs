@@ -209,6 +209,7 @@ impl Predicted {
                 "place": match cache.place {
                     Place::Ram => "ram",
                     Place::Disk => "disk",
+                    Place::Gpu => "gpu",
                 },
                 "bytes": cache.bytes,
                 "training_share": cache.training_share,

@@ -11,6 +11,7 @@ mod budget;
 mod cache_forecast;
 mod checkpoint;
 pub mod disk;
+mod gpu;
 mod key;
 mod ram;
 mod settings;
@@ -26,7 +27,8 @@ pub(crate) use usage::Usage;
 
 use boundary::{Plan, save_boundary};
 use budget::Limits;
-use disk::Disk;
+use disk::{Disk, SLOT_HEADER};
+use gpu::Gpu;
 use key::Keys;
 use progtune_engine::{
     Result,
@@ -142,17 +144,32 @@ impl PrefixCache {
 
     /// Opens the store, unless the cache is off or its file cannot be opened.
     fn open(&mut self, run: &CachedRun<'_>, frozen: Option<&[usize]>, saves: Option<&[usize]>) {
-        let Settings {
-            mode,
-            dtype,
-            budget,
-        } = run.settings;
-        if mode == Mode::Off {
+        if run.settings.mode == Mode::Off {
             return;
         }
         let file = self.directory.join(FILE);
         let reusable = fs::symlink_metadata(&file).map_or(0, |data| data.len());
+        let budget = run.settings.budget;
         let limits = Limits::new(budget, run.directory, reusable);
+        let on_gpu = match run.model.free_gpu_memory() {
+            // A GPU keeps numbers in the type in which it computes them.
+            Some(free) if run.settings.dtype == CacheDtype::F32 => limits.with_gpu(free, budget),
+            _ => limits,
+        };
+        if !self.open_within(on_gpu, run, frozen, saves) {
+            self.open_within(limits, run, frozen, saves);
+        }
+    }
+
+    /// Opens the store within these limits. Returns false if the GPU has less room than it said.
+    fn open_within(
+        &mut self,
+        limits: Limits,
+        run: &CachedRun<'_>,
+        frozen: Option<&[usize]>,
+        saves: Option<&[usize]>,
+    ) -> bool {
+        let dtype = run.settings.dtype;
         let sizes = Sizes {
             blocks: run.model.config.blocks(),
             every_token: run.model.reads_every_token(),
@@ -161,8 +178,11 @@ impl PrefixCache {
         };
         let chosen = match cache_forecast::chosen(run.settings, limits, sizes, saves) {
             Ok(Some(chosen)) => chosen,
-            Ok(None) => return,
-            Err(error) => return self.turn_off(&std::io::Error::other(error.to_string())),
+            Ok(None) => return true,
+            Err(error) => {
+                self.turn_off(&io::Error::other(error.to_string()));
+                return true;
+            }
         };
         tracing::info!(
             place = ?chosen.place,
@@ -171,6 +191,7 @@ impl PrefixCache {
             all_bytes = chosen.all_bytes,
             ram_budget = limits.ram,
             disk_budget = limits.disk,
+            gpu_budget = limits.gpu,
             "prefix cache"
         );
         let shelf = match chosen.place {
@@ -183,14 +204,22 @@ impl PrefixCache {
                 self.keys = Some(keys);
                 match disk {
                     Ok(disk) => Shelf::Disk(disk),
-                    Err(error) => return self.turn_off(&error),
+                    Err(error) => {
+                        self.turn_off(&error);
+                        return true;
+                    }
                 }
             }
+            Place::Gpu => match on_gpu(run.model, &chosen.sizes, dtype) {
+                Some(gpu) => Shelf::Gpu(gpu),
+                None => return false,
+            },
         };
         if let (Some(frozen), Some(saves)) = (frozen, saves) {
             self.cache_forecast = Some(CacheForecast::of(&chosen, run.splits, frozen, saves));
         }
         self.store = Some(Store::new(chosen.entries, dtype, shelf));
+        true
     }
 
     /// Begins a stage of `epoch`, after the trainable set of the model is final. Drops entries that
@@ -285,4 +314,15 @@ impl PrefixCache {
             );
         }
     }
+}
+
+/// Places on the GPU for entries of these sizes in bytes; `None` if it has no room for them.
+fn on_gpu(model: &Model, sizes: &[u64], dtype: CacheDtype) -> Option<Gpu> {
+    let hidden_size = model.config.encoder.hidden_size;
+    let row = (hidden_size * dtype.bytes()) as u64;
+    let most_rows = sizes.iter().map(|size| (size - SLOT_HEADER) / row);
+    let most_rows: Vec<u32> = most_rows.map(|n| n as u32).collect();
+    let all = most_rows.iter().map(|&n| n as usize).sum();
+    let rows = model.kept_rows(all).ok()??;
+    Some(Gpu::new(rows, &most_rows, hidden_size))
 }

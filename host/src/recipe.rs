@@ -3,7 +3,7 @@
 //! [`prepare`] reads everything that a run needs, `announce` shows its plan, and `save` writes its
 //! result. The epochs and the optimizer step between them are in this file. `decide` asks the
 //! schedule, `lr_restart` begins learning-rate curves, and `evaluation` measures the model.
-//! `nonfinite_step` handles a loss or gradient that is not finite. Between steps, `saving` saves
+//! `step_record` records a step, `nonfinite_step` handles one that is not finite. Between steps, `saving` saves
 //! checkpoints, at which `resumption` continues a run.
 
 mod announce;
@@ -15,14 +15,15 @@ pub(crate) mod prepare;
 mod resumption;
 mod save;
 mod saving;
+mod step_record;
 
 use crate::{
     best_model::BestModel,
     checkpoint::Place,
     config::{Beginning, RunConfig},
     early_stopping::Patience,
-    engaged::count_step,
     evaluations::EvalTimes,
+    nonfinite::OnNonfinite,
     prefix_cache::{CachedRun, PrefixCache},
     progress::Progress,
     run_directory::{Claim, EarlierRun, Opening, RunDirectory},
@@ -31,9 +32,9 @@ use crate::{
 use decide::Point;
 use prepare::{Inputs, Prepared};
 use progtune_engine::{
-    Batch, Error, Result,
+    Error, Result,
     model::{Gradients, Model, Step},
-    optim::{AdamW, LrCurve, LrShape, Norms},
+    optim::{AdamW, LrCurve, LrShape},
     plan::Stage,
     plugin::LoadedSchedule,
 };
@@ -43,8 +44,8 @@ use progtune_pipeline::{
 use progtune_plugin_api::records::DecisionRecord;
 use progtune_process::interrupt;
 use saving::{Moment, Saving};
-use serde_json::json;
 use std::time::Instant;
+use step_record::Taken;
 
 /// Fine-tunes a model according to `config` and writes the result to its output directory.
 /// `started` is the start time of the process.
@@ -171,6 +172,8 @@ struct Run<'a> {
     epoch: EpochRecord,
     /// The beginning of the current epoch, or of this process.
     epoch_started: Instant,
+    /// The steps that a GPU has computed, or is computing, and whose figures nobody has read.
+    unread: Vec<Taken>,
     /// The sum of the epoch's losses, and their number.
     epoch_loss: (f64, u64),
     loss_sum: f64,
@@ -217,6 +220,7 @@ impl<'a> Run<'a> {
             place: Place::START,
             epoch: EpochRecord::default(),
             epoch_started: Instant::now(),
+            unread: Vec::new(),
             epoch_loss: (0.0, 0),
             loss_sum: 0.0,
             summary: Summary::default(),
@@ -331,6 +335,7 @@ impl<'a> Run<'a> {
 
     /// Evaluates the model after the last step of an epoch, and completes its record.
     fn end_epoch(&mut self) -> Result<()> {
+        self.read_steps()?;
         let steps_per_epoch = self.order.steps_per_epoch();
         let (loss, n_losses) = self.epoch_loss;
         self.epoch.train_loss = loss / n_losses as f64;
@@ -360,7 +365,14 @@ impl<'a> Run<'a> {
             seed: self.config.training.seed,
             number,
         };
-        let mut seen = Seen::default();
+        let mut taken = Taken {
+            step: number + 1,
+            lr: self.curve.at(number),
+            tokens: 0,
+            examples: 0,
+            batches: Vec::new(),
+            started: start,
+        };
         loop {
             let next = batches.next_batch()?;
             let (batch, ends_step) = (&next.batch, next.ends_step);
@@ -374,80 +386,47 @@ impl<'a> Run<'a> {
                 .cache
                 .start(self.model, 0, &self.inputs.examples, batch)?;
             let gradients = &mut self.gradients;
-            seen.loss += self
-                .model
-                .train_from(batch, rows, step, denominator, gradients)?;
-            seen.tokens += batch.tokens();
-            seen.examples += batch.sequences();
-            seen.batches.push(next.batch);
+            self.model
+                .accumulate(batch, rows, step, denominator, gradients)?;
+            taken.tokens += batch.tokens();
+            taken.examples += batch.sequences();
+            taken.batches.push(next.batch);
             if ends_step {
                 break;
             }
         }
         let (parameters, gradients) = (&self.model.parameters, &mut self.gradients);
         gradients.check_reached(parameters)?;
-        let norms = AdamW::norms(parameters, gradients, self.model.config.blocks())?;
-        let lr = self.curve.at(number);
-        if !seen.loss.is_finite() || !norms.global.is_finite() {
-            self.skip_or_stop(&seen, lr, &norms)?;
-            return self.record_step(&seen, lr, norms, start, true);
+        let blocks = self.model.config.blocks();
+        let mut figures = self.optimizer.measure(parameters, gradients, blocks)?;
+        // A GPU leaves out by itself what is not finite, but only the host can continue after it.
+        if figures.is_none() && self.config.training.on_nonfinite != OnNonfinite::Stop {
+            figures = AdamW::read(parameters, gradients)?.pop();
+        }
+        if let Some(figures) = figures.as_ref().filter(|figures| !figures.are_finite()) {
+            self.skip_or_stop(&taken, figures)?;
+            self.count(&taken);
+            return self.record_step(&taken, figures, start.elapsed().as_secs_f64(), true);
         }
         self.skipped_in_a_row = 0;
+        let global_norm = figures.as_ref().map(|figures| figures.norms.global);
         let scales = &self.stage.lr_scales;
         let scale = |id: usize| scales.factor(&parameters.infos()[id]);
         self.optimizer
-            .step(parameters, gradients, &norms, lr, &scale)?;
-        self.record_step(&seen, lr, norms, start, false)
-    }
-
-    /// Records a step, which may have been skipped. The losses of skipped steps have no mean, and
-    /// their gradients are no signals.
-    fn record_step(
-        &mut self,
-        seen: &Seen,
-        lr: f64,
-        norms: Norms,
-        start: Instant,
-        is_skipped: bool,
-    ) -> Result<()> {
-        let secs = start.elapsed().as_secs_f64();
-        let summary = &mut self.summary;
-        summary.steps += 1;
-        let model_plan = &self.inputs.model_plan;
-        count_step(&mut summary.trained_steps, &self.stage, model_plan);
-        summary.samples += seen.examples as u64;
-        summary.tokens += seen.tokens as u64;
-        summary.step_secs += secs;
-        if !is_skipped {
-            self.loss_sum += seen.loss;
-            self.epoch_loss = (self.epoch_loss.0 + seen.loss, self.epoch_loss.1 + 1);
+            .step(parameters, gradients, global_norm, taken.lr, &scale)?;
+        self.count(&taken);
+        match figures {
+            Some(figures) => {
+                self.record_step(&taken, &figures, start.elapsed().as_secs_f64(), false)
+            }
+            None => self.record_later(taken),
         }
-        let mut record = json!({
-            "step": summary.steps,
-            "epoch": self.epoch.epoch,
-            "loss": seen.loss,
-            "lr": lr,
-            "grad_norm": norms.global,
-            "tokens": seen.tokens,
-            "secs": secs,
-        });
-        if is_skipped {
-            record["skipped"] = json!(true);
-        }
-        if summary.steps == self.last_step {
-            self.directory.begin_saving();
-        }
-        self.directory.record(&record)?;
-        if !is_skipped {
-            self.signal("block_grad_norm", || norms.blocks);
-        }
-        self.progress.step(&record);
-        Ok(())
     }
 
     /// Saves a checkpoint because the user asked to stop, and returns the error that says so.
     fn interrupted(&mut self) -> Error {
-        if let Err(error) = self.save_if_due(self.place, Moment::Interrupted) {
+        let read = self.read_steps();
+        if let Err(error) = read.and_then(|()| self.save_if_due(self.place, Moment::Interrupted)) {
             return error;
         }
         Error::Interrupted {
@@ -457,15 +436,4 @@ impl<'a> Run<'a> {
             signal: interrupt::received(),
         }
     }
-}
-
-/// The running totals of a step.
-#[derive(Default)]
-struct Seen {
-    /// The share of the step's loss from these batches.
-    loss: f64,
-    tokens: usize,
-    examples: usize,
-    /// The batches themselves.
-    batches: Vec<Batch>,
 }

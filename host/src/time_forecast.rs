@@ -379,8 +379,14 @@ impl Calibration {
         let mut secs = 0.0;
         for _ in 0..2 {
             let start = Instant::now();
-            let norms = AdamW::norms(&model.parameters, &mut gradients, 2)?;
-            optimizer.step(&model.parameters, &mut gradients, &norms, 1e-5, &|_| 1.0)?;
+            let norms = optimizer.norms(&model.parameters, &mut gradients, 2)?;
+            optimizer.step(
+                &model.parameters,
+                &mut gradients,
+                Some(norms.global),
+                1e-5,
+                &|_| 1.0,
+            )?;
             secs = start.elapsed().as_secs_f64();
         }
         Ok(secs / model_plan.candidate_size().max(1) as f64)

@@ -63,6 +63,8 @@ fn check(place: &Place, arguments: &Arguments, record: &mut Record) -> Result<()
     record.add(
         "checkpoints: a run continues on the other device, from the GPU to the CPU and back",
     )?;
+    whole::names_the_step_that_diverges(place)?;
+    record.add("a run that diverges: the step and the examples of the CPU")?;
     record.add(&sanitized(place)?)?;
     let Some(minilm) = arguments.path("--minilm") else {
         return record.add("speed: not measured, because no --minilm was given");

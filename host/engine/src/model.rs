@@ -36,6 +36,7 @@ mod tensor_values;
 pub use config::{Architecture, ModelConfig};
 pub use depth::Depth;
 pub use device::{ComputePath, Device, Kernels, Precision};
+pub use gpu::KeptRows;
 pub use gradients::Gradients;
 pub use loss::LossWeighting;
 pub use parameters::{HostSlice, ParameterId, Parameters};
@@ -43,7 +44,7 @@ pub use per_linear::{LinearSite, PerLinear};
 pub use pytorch_file::PytorchFile;
 pub use safetensors_file::SafetensorsFile;
 pub use scratch::keeps_both_directions;
-pub use start::Start;
+pub use start::{Hidden, Start};
 pub use step::{DropoutSite, Step};
 
 use crate::{batch::Batch, error::Result, model::graph::distinct};
@@ -140,7 +141,7 @@ impl Model {
     /// If a device has no more memory.
     pub fn gradients(&self) -> Result<Gradients> {
         match &self.gpu {
-            Some(gpu) => Gradients::on_gpu(&self.parameters, &gpu.lane),
+            Some(gpu) => Gradients::on_gpu(&self.parameters, &gpu.lane, self.config.blocks()),
             None => Ok(Gradients::new(&self.parameters)),
         }
     }
@@ -237,9 +238,37 @@ impl Model {
         denominator: f64,
         gradients: &mut Gradients,
     ) -> Result<f64> {
+        self.accumulate(batch, start, step, denominator, gradients)?;
+        gradients.take_loss()
+    }
+
+    /// Runs one micro-batch as in [`Model::train_from`], and leaves its loss in `gradients` for
+    /// [`AdamW::measure`](crate::optim::AdamW::measure). A device may still be computing.
+    pub fn accumulate(
+        &self,
+        batch: &Batch,
+        start: Option<Start>,
+        step: Step,
+        denominator: f64,
+        gradients: &mut Gradients,
+    ) -> Result<()> {
         if let Some(gpu) = &self.gpu {
             return gpu::train(self, gpu, batch, start, (step, denominator), gradients);
         }
+        let loss = self.train_here(batch, start, step, denominator, gradients)?;
+        gradients.add_loss(loss);
+        Ok(())
+    }
+
+    /// One micro-batch on the other paths; returns its loss.
+    fn train_here(
+        &self,
+        batch: &Batch,
+        start: Option<Start>,
+        step: Step,
+        denominator: f64,
+        gradients: &mut Gradients,
+    ) -> Result<f64> {
         let pass = Pass::new(self, batch, Some(step));
         let depth = self.depth();
         let (hidden, mut tapes, embeddings_tape) =
@@ -369,7 +398,7 @@ impl Model {
     ) -> Result<(Tensor, Vec<Tape>, Option<EmbeddingsTape>)> {
         let first = start.as_ref().map_or(0, |start| start.block);
         let (mut x, embeddings_tape) = match start {
-            Some(start) => (start.hidden, None),
+            Some(start) => (start.hidden.tensor(self.parameters.device())?, None),
             None => self.embed(pass, depth)?,
         };
         let mut tapes = Vec::new();

@@ -2,11 +2,13 @@
 //! The recipe calls it.
 
 mod adamw;
+mod figures;
 mod lr;
 mod state;
 mod warmup;
 
-pub use adamw::{AdamW, Norms, Settings};
+pub use adamw::{AdamW, Settings};
+pub use figures::{Norms, StepFigures};
 pub use lr::{LrCurve, LrRestart, LrScheduler, LrShape};
 pub use state::ParameterState;
 pub use warmup::Warmup;

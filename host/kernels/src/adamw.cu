@@ -11,11 +11,16 @@
 // gradient_norms: the second stage, and the clip factor
 //   squares [n]            in
 //   groups [n]             in   i32, the group of each chunk (its block of the encoder), or -1
+//   loss [1]               in   f64, of the step
 //   norms [1 + groups]     out  f64: the global norm, then that of each group (of no chunk: 0)
 //   clip [1]               out  f32: min(1, max_norm / (norm + 1e-6)), as
-//                               torch.nn.utils.clip_grad_norm_; 1 where max_norm is 0
+//                               torch.nn.utils.clip_grad_norm_; 1 where max_norm is 0; -1 where
+//                               the mark is set
+//   mark [1]               in, out  u32: 1 as soon as a loss or norm is not finite
 //   max_norm (f64), n                                        grid 1 + groups, block 256
-// adamw_step: one update; the gradients are zero afterwards
+// adamw_step: one update; the gradients are zero afterwards. Nothing happens where clip is below
+// zero: the host may read losses and norms many steps later, and finds the parameters as they were
+// before the first step that is not finite.
 //   chunks [n], constants [parameters], clip [1]             grid n, block 256
 // adamw_step_rows: one update of a table of which few rows get a gradient; the same numbers with
 // less traffic
@@ -126,8 +131,8 @@ extern "C" __global__ void __launch_bounds__(256)
 HOST_LAUNCH(gradient_squares)
 
 extern "C" __global__ void __launch_bounds__(256)
-    gradient_norms(const double* squares, const int* groups, double* norms, float* clip,
-                   double max_norm, u32 n) {
+    gradient_norms(const double* squares, const int* groups, const double* loss, double* norms,
+                   float* clip, u32* mark, double max_norm, u32 n) {
     __shared__ double shared[THREADS / 32];
     const int group = (int)blockIdx.x - 1;
     double sum = 0.0;
@@ -139,8 +144,9 @@ extern "C" __global__ void __launch_bounds__(256)
     norms[blockIdx.x] = norm;
     if (group >= 0) return;
     const double factor = max_norm / (norm + 1e-6);
-    // A norm that is NaN clips nothing, as on the CPU; the host sees it in `norms`.
-    *clip = max_norm > 0.0 && factor < 1.0 ? (float)factor : 1.f;
+    // The difference is NaN for everything that is not finite.
+    if (norm - norm != 0.0 || *loss - *loss != 0.0) *mark = 1;
+    *clip = *mark ? -1.f : max_norm > 0.0 && factor < 1.0 ? (float)factor : 1.f;
 }
 HOST_LAUNCH(gradient_norms)
 
@@ -149,6 +155,7 @@ extern "C" __global__ void __launch_bounds__(256)
     const AdamWChunk chunk = chunks[blockIdx.x];
     const AdamWConstants c = constants[chunk.parameter];
     const float scale = *clip;
+    if (scale < 0.f) return;
     for (u32 first = threadIdx.x * 4; first < chunk.n; first += THREADS * 4)
         update_pack(chunk, 0, first, chunk.n, first + 4 <= chunk.n, true, c, scale);
 }
@@ -161,6 +168,7 @@ extern "C" __global__ void __launch_bounds__(256)
     if (row >= rows) return;
     const AdamWConstants c = constants[table.parameter];
     const float scale = *clip;
+    if (scale < 0.f) return;
     const bool is_touched = touched[row] != 0, is_live = is_touched || live[row] != 0;
     const bool whole = columns % 4 == 0;
     const size_t start = (size_t)row * columns;

@@ -17,6 +17,8 @@ pub(super) struct Limits {
     pub ram: u64,
     /// The limit on the run directory's disk.
     pub disk: u64,
+    /// The limit on the GPU that trains; 0 without one.
+    pub gpu: u64,
 }
 
 impl Limits {
@@ -29,7 +31,15 @@ impl Limits {
             ram: budget.unwrap_or_else(|| available_memory().unwrap_or(UNKNOWN) / 4),
             disk: budget
                 .unwrap_or_else(|| (free_disk(directory).unwrap_or(UNKNOWN) + reusable) / 2),
+            gpu: 0,
         }
+    }
+
+    /// The same limits beside a GPU with this many free bytes. Without a budget the limit there is
+    /// a quarter of them, since training needs the rest.
+    pub(super) fn with_gpu(self, free: u64, budget: Option<ByteSize>) -> Self {
+        let gpu = budget.map_or(free / 4, |ByteSize(bytes)| bytes.min(free));
+        Self { gpu, ..self }
     }
 }
 
@@ -40,6 +50,8 @@ pub enum Place {
     Ram,
     /// In a file of the run directory.
     Disk,
+    /// On the GPU that trains.
+    Gpu,
 }
 
 /// The contents of the cache, decided for the whole run.
@@ -105,13 +117,14 @@ pub(super) fn choose(
     Ok(Some(chosen))
 }
 
-/// The place of the cache and its size limit there. `Auto` prefers memory if `all` fits there, then
-/// disk if all fits there, and otherwise keeps a part in memory.
+/// The place of the cache and its size limit there. `Auto` prefers the GPU if `all` fits there, then
+/// memory and disk in the same way, and otherwise keeps a part in memory.
 fn place(mode: Mode, all: u64, limits: Limits) -> Option<(Place, u64)> {
     Some(match mode {
         Mode::Off => return None,
         Mode::Ram => (Place::Ram, limits.ram),
         Mode::Disk => (Place::Disk, limits.disk),
+        Mode::Auto if limits.gpu > 0 && all <= limits.gpu => (Place::Gpu, limits.gpu),
         Mode::Auto if all > limits.ram && all <= limits.disk => (Place::Disk, limits.disk),
         Mode::Auto => (Place::Ram, limits.ram),
     })
@@ -176,6 +189,7 @@ mod tests {
     use progtune_engine::EncodedExample;
 
     const LIMITS: Limits = Limits {
+        gpu: 0,
         ram: 100,
         disk: 1000,
     };
@@ -193,7 +207,15 @@ mod tests {
     fn chosen(mode: Mode, splits: &[&[usize]]) -> Option<(Place, Vec<u32>)> {
         let splits: Vec<Examples> = splits.iter().map(|lengths| examples(lengths)).collect();
         let splits: Vec<&Examples> = splits.iter().collect();
-        let chosen = choose(mode, &splits, &|tokens| tokens as u64, LIMITS).unwrap()?;
+        chosen_within(LIMITS, mode, &splits)
+    }
+
+    fn chosen_within(
+        limits: Limits,
+        mode: Mode,
+        splits: &[&Examples],
+    ) -> Option<(Place, Vec<u32>)> {
+        let chosen = choose(mode, splits, &|tokens| tokens as u64, limits).unwrap()?;
         assert_eq!(chosen.entries.len(), chosen.sizes.len());
         assert_eq!(
             chosen.sizes.iter().sum::<u64>(),
@@ -211,6 +233,18 @@ mod tests {
         assert_eq!(placed(Mode::Disk, &[1, 1000]), (Place::Disk, vec![0]));
         assert_eq!(placed(Mode::Ram, &[1, 1000]), (Place::Ram, vec![0]));
         assert_eq!(chosen(Mode::Off, &[&[1]]), None);
+    }
+
+    #[test]
+    fn a_gpu_holds_everything_or_nothing() {
+        let limits = LIMITS.with_gpu(4 * 80, None);
+        assert_eq!(limits.gpu, 80);
+        assert_eq!(LIMITS.with_gpu(50, Some(ByteSize(80))).gpu, 50);
+        let placed = |mode, sizes: &[usize]| chosen_within(limits, mode, &[&examples(sizes)]);
+        let placed = |mode, sizes: &[usize]| placed(mode, sizes).unwrap();
+        assert_eq!(placed(Mode::Auto, &[50, 30]), (Place::Gpu, vec![0, 1]));
+        assert_eq!(placed(Mode::Auto, &[50, 31]), (Place::Ram, vec![0, 1]));
+        assert_eq!(placed(Mode::Ram, &[50, 30]).0, Place::Ram);
     }
 
     #[test]

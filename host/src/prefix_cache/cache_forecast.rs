@@ -129,6 +129,7 @@ impl CacheForecast {
         let place = match self.place {
             Place::Ram => "in RAM",
             Place::Disk => "on disk",
+            Place::Gpu => "on the GPU",
         };
         let size = ByteSize(self.bytes).rounded();
         if self.training_share >= 1.0 {

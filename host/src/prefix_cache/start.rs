@@ -3,10 +3,9 @@
 //! Called for every batch by the recipe and the evaluator, through the prefix cache.
 
 use super::PrefixCache;
-use candle_core::{Device, Tensor};
 use progtune_engine::{
     Batch, Result,
-    model::{HostSlice, Model, Start},
+    model::{Hidden, Model, Start},
 };
 use progtune_pipeline::token_store::Examples;
 use std::collections::BTreeMap;
@@ -16,7 +15,7 @@ struct Part {
     /// The positions of the sequences in the batch, ascending.
     positions: Vec<usize>,
     /// The rows of the sequences, one sequence after the other.
-    hidden: Tensor,
+    hidden: Hidden,
 }
 
 /// A batch whose sequences are brought to a common boundary.
@@ -76,12 +75,12 @@ impl PrefixCache {
                 parts.push(self.compute(&climb, positions, None)?);
                 continue;
             }
-            let (found, lost, rows) = self.load(&climb, from, positions);
+            let (found, lost, hidden) = self.load(&climb, from, positions)?;
             self.hits += found.len();
             if !found.is_empty() {
                 let start = Start {
                     block: from,
-                    hidden: climb.tensor(rows)?,
+                    hidden,
                 };
                 parts.push(self.compute(&climb, found, Some(start))?);
             }
@@ -104,11 +103,15 @@ impl PrefixCache {
         climb: &Climb<'_>,
         boundary: usize,
         positions: Vec<usize>,
-    ) -> (Vec<usize>, Vec<usize>, Vec<f32>) {
-        let mut rows = Vec::with_capacity(climb.batch.tokens() * climb.hidden_size());
+    ) -> Result<(Vec<usize>, Vec<usize>, Hidden)> {
         let Some(store) = &mut self.store else {
-            return (Vec::new(), positions, rows);
+            return Ok((Vec::new(), positions, climb.model.hidden(Vec::new())?));
         };
+        let entries = positions.iter().map(|&position| climb.entry(position));
+        if let Some(hidden) = store.read_on_gpu(entries) {
+            return Ok((positions, Vec::new(), hidden?));
+        }
+        let mut rows = Vec::with_capacity(climb.batch.tokens() * climb.hidden_size());
         let (found, lost) = positions.into_iter().partition(|&position| {
             let start = rows.len();
             let is_read = store.read(climb.entry(position), &mut rows);
@@ -119,7 +122,7 @@ impl PrefixCache {
             }
             is_whole
         });
-        (found, lost, rows)
+        Ok((found, lost, climb.model.hidden(rows)?))
     }
 
     /// Brings sequences from one boundary (`None`: the embeddings) to the common one, and saves
@@ -153,20 +156,28 @@ impl PrefixCache {
     }
 
     /// Saves rows at the boundary of this epoch.
-    fn save(&mut self, climb: &Climb<'_>, positions: &[usize], hidden: &Tensor) -> Result<()> {
+    fn save(&mut self, climb: &Climb<'_>, positions: &[usize], hidden: &Hidden) -> Result<()> {
         let boundary = self.save_at;
-        let host = hidden.to_device(&Device::Cpu)?.contiguous()?;
-        let mut rows: &[f32] = &HostSlice::of(&host);
-        let mut outcome = Ok(());
-        for &position in positions {
-            let (own, rest) = rows.split_at(climb.numbers(position, boundary));
-            rows = rest;
-            if let (Ok(()), Some(store)) = (&outcome, &mut self.store) {
-                let entry = climb.entry(position);
-                outcome = store.write(entry, boundary, own);
-                self.saved += usize::from(store.boundary(entry) == boundary);
-            }
-        }
+        let Some(store) = &mut self.store else {
+            return Ok(());
+        };
+        let sizes = positions.iter().map(|&position| {
+            let numbers = climb.numbers(position, boundary);
+            (climb.entry(position), numbers)
+        });
+        let sizes: Vec<(usize, usize)> = sizes.collect();
+        let outcome = match store.write_on_gpu(&sizes, boundary, hidden) {
+            Some(written) => Ok(written?),
+            None => hidden.with_numbers(|mut rows| {
+                sizes.iter().try_for_each(|&(entry, numbers)| {
+                    let (own, rest) = rows.split_at(numbers);
+                    rows = rest;
+                    store.write(entry, boundary, own)
+                })
+            })?,
+        };
+        let is_saved = |&&(entry, _): &&(usize, usize)| store.boundary(entry) == boundary;
+        self.saved += sizes.iter().filter(is_saved).count();
         if let Err(error) = outcome {
             self.turn_off(&error);
         }
@@ -199,20 +210,12 @@ impl Climb<'_> {
         self.model.rows_at(boundary, tokens) * self.hidden_size()
     }
 
-    /// Copies rows to the model's device.
-    fn tensor(&self, rows: Vec<f32>) -> Result<Tensor> {
-        let shape = (rows.len() / self.hidden_size(), self.hidden_size());
-        Ok(Tensor::from_vec(
-            rows,
-            shape,
-            self.model.parameters.device(),
-        )?)
-    }
-
     /// Merges the parts into the rows of the whole batch, in its order.
-    fn merge(&self, mut parts: Vec<Part>) -> Result<Tensor> {
-        if let [part] = parts.as_mut_slice() {
-            return Ok(part.hidden.clone());
+    fn merge(&self, mut parts: Vec<Part>) -> Result<Hidden> {
+        if parts.len() == 1
+            && let Some(part) = parts.pop()
+        {
+            return Ok(part.hidden);
         }
         let mut offsets = vec![0];
         for position in 0..self.batch.sequences() {
@@ -220,15 +223,15 @@ impl Climb<'_> {
         }
         let mut merged = vec![0f32; offsets[self.batch.sequences()]];
         for part in parts {
-            let host = part.hidden.to_device(&Device::Cpu)?.contiguous()?;
-            let mut rows: &[f32] = &HostSlice::of(&host);
-            for position in part.positions {
-                let place = &mut merged[offsets[position]..offsets[position + 1]];
-                let (own, rest) = rows.split_at(place.len());
-                place.copy_from_slice(own);
-                rows = rest;
-            }
+            part.hidden.with_numbers(|mut rows| {
+                for position in part.positions {
+                    let place = &mut merged[offsets[position]..offsets[position + 1]];
+                    let (own, rest) = rows.split_at(place.len());
+                    place.copy_from_slice(own);
+                    rows = rest;
+                }
+            })?;
         }
-        self.tensor(merged)
+        self.model.hidden(merged)
     }
 }

@@ -5,7 +5,8 @@
 //! have none.
 
 use super::settings::CacheDtype;
-use super::{budget::Place, disk::Disk, ram::Ram};
+use super::{budget::Place, disk::Disk, gpu::Gpu, ram::Ram};
+use progtune_engine::model::Hidden;
 use std::io::Result;
 
 /// The state of one entry.
@@ -24,6 +25,8 @@ pub(super) enum Shelf {
     Ram(Ram),
     /// In a file.
     Disk(Disk),
+    /// On the GPU that trains.
+    Gpu(Gpu),
 }
 
 /// All entries.
@@ -68,13 +71,14 @@ impl Store {
         match self.shelf {
             Shelf::Ram(_) => Place::Ram,
             Shelf::Disk(_) => Place::Disk,
+            Shelf::Gpu(_) => Place::Gpu,
         }
     }
 
     /// The file, if the entries are on disk.
     pub(super) fn disk(&mut self) -> Option<&mut Disk> {
         match &mut self.shelf {
-            Shelf::Ram(_) => None,
+            Shelf::Ram(_) | Shelf::Gpu(_) => None,
             Shelf::Disk(disk) => Some(disk),
         }
     }
@@ -96,6 +100,11 @@ impl Store {
             _ if boundary == 0 => return false,
             Shelf::Ram(ram) => return ram.read(at, rows),
             Shelf::Disk(disk) => disk.read(at, boundary, numbers, rows),
+            Shelf::Gpu(gpu) => {
+                let hidden = gpu.read([(at, numbers)].into_iter());
+                let read = hidden.and_then(|h| h.with_numbers(|own| rows.extend_from_slice(own)));
+                read.map_err(std::io::Error::other)
+            }
         };
         let Err(error) = outcome else { return true };
         rows.truncate(start);
@@ -126,10 +135,49 @@ impl Store {
         match &mut self.shelf {
             Shelf::Ram(ram) => ram.write(at, rows),
             Shelf::Disk(disk) => disk.write(at, boundary, rows)?,
+            Shelf::Gpu(gpu) => gpu.write_numbers(at, rows).map_err(std::io::Error::other)?,
         }
         let numbers = rows.len();
         self.held[at] = Held { boundary, numbers };
         Ok(())
+    }
+
+    /// The rows of entries that are held on the GPU, one entry after the other; `None` if they are
+    /// elsewhere.
+    pub(super) fn read_on_gpu(
+        &self,
+        entries: impl Iterator<Item = usize>,
+    ) -> Option<progtune_engine::Result<Hidden>> {
+        let Shelf::Gpu(gpu) = &self.shelf else {
+            return None;
+        };
+        let held = entries.filter_map(|entry| {
+            let at = self.at(entry)?;
+            Some((at, self.held[at].numbers))
+        });
+        Some(gpu.read(held))
+    }
+
+    /// Stores the rows of entries with these counts of numbers on the GPU; `None` if entries are
+    /// elsewhere.
+    pub(super) fn write_on_gpu(
+        &mut self,
+        entries: &[(usize, usize)],
+        boundary: usize,
+        hidden: &Hidden,
+    ) -> Option<progtune_engine::Result<()>> {
+        let Shelf::Gpu(gpu) = &self.shelf else {
+            return None;
+        };
+        let places = entries.iter();
+        let places = places.map(|&(entry, numbers)| (self.at(entry), numbers));
+        let written = gpu.write(&places.collect::<Vec<_>>(), hidden);
+        for &(entry, numbers) in entries {
+            if let Some(at) = self.at(entry) {
+                self.held[at] = Held { boundary, numbers };
+            }
+        }
+        Some(written)
     }
 
     /// Takes over the entries of an earlier run at boundaries up to `highest` whose keys are still
@@ -165,11 +213,18 @@ impl Store {
             .collect()
     }
 
+    fn number_bytes(&self) -> usize {
+        match &self.shelf {
+            Shelf::Gpu(gpu) => gpu.number_bytes(),
+            _ => self.dtype.bytes(),
+        }
+    }
+
     /// Number of entries held, their size in bytes, and the highest of their boundaries.
     pub(super) fn sum(&self) -> (usize, u64, usize) {
         let held = self.held.iter().filter(|held| held.boundary > 0);
         held.fold((0, 0, 0), |(n, bytes, boundary), held| {
-            let more = held.numbers * self.dtype.bytes();
+            let more = held.numbers * self.number_bytes();
             (n + 1, bytes + more as u64, boundary.max(held.boundary))
         })
     }

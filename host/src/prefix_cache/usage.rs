@@ -58,6 +58,7 @@ impl Usage {
         let place = match self.place {
             Place::Ram => "in RAM",
             Place::Disk => "on disk",
+            Place::Gpu => "on the GPU",
         };
         let size = ByteSize(self.bytes).rounded();
         format!("prefix cache: {blocks} of {examples} examples {place}, {size}")
@@ -67,6 +68,7 @@ impl Usage {
         match self.place {
             Place::Ram => "ram",
             Place::Disk => "disk",
+            Place::Gpu => "gpu",
         }
     }
 }

@@ -20,6 +20,7 @@ impl Run<'_> {
     /// # Errors
     /// Fails if the schedule fails or decides something invalid, or if the prefix cache fails.
     pub(super) fn decide(&mut self, epoch: u32, step_in_epoch: u64) -> Result<()> {
+        self.read_steps()?;
         let done = self.summary.steps;
         if step_in_epoch > 0 {
             self.signal_loss();
@@ -73,12 +74,17 @@ impl Run<'_> {
 
     /// Records an observation, if the schedule subscribed to it.
     pub(super) fn signal(&mut self, name: &str, values: impl FnOnce() -> Vec<f64>) {
+        self.signal_at(self.summary.steps, name, values);
+    }
+
+    /// Records an observation after a step, if the schedule subscribed to it.
+    pub(super) fn signal_at(&mut self, step: u64, name: &str, values: impl FnOnce() -> Vec<f64>) {
         let mut signals = self.schedule.traits().signals.iter();
         if signals.any(|signal| signal.as_str() == name) {
             self.point.history.push(SignalRecord {
                 name: name.into(),
                 epoch: self.epoch.epoch,
-                step: self.summary.steps,
+                step,
                 values: values().into(),
                 ext: Default::default(),
             });

@@ -33,6 +33,7 @@ struct Measured<'a> {
 impl<'a> Run<'a> {
     /// Evaluates the model after a step inside an epoch.
     pub(super) fn evaluate_inside_epoch(&mut self) -> Result<()> {
+        self.read_steps()?;
         let steps_per_epoch = self.eval_times.steps_per_epoch as f64;
         self.evaluate(Some(self.summary.steps as f64 / steps_per_epoch))
     }

@@ -1,7 +1,7 @@
 //! A step whose loss or gradient is not finite: described in a file, and then skipped or the end of
 //! the run. Called by the recipe.
 
-use super::{Run, Seen};
+use super::{Run, step_record::Taken};
 use crate::{
     checkpoint::Shelf,
     json_text::to_text,
@@ -10,7 +10,7 @@ use crate::{
 };
 use progtune_engine::{
     Error, Result,
-    optim::{AdamW, Norms},
+    optim::{AdamW, StepFigures},
 };
 use progtune_process::files::write_atomically;
 
@@ -24,7 +24,7 @@ impl Run<'_> {
     /// # Errors
     /// Fails if the run does not skip such steps, if too many in a row were skipped, or if
     /// parameters are not finite, since no later step could be.
-    pub(super) fn skip_or_stop(&mut self, seen: &Seen, lr: f64, norms: &Norms) -> Result<()> {
+    pub(super) fn skip_or_stop(&mut self, taken: &Taken, figures: &StepFigures) -> Result<()> {
         let parameters = self.broken_parameters()?;
         let is_last = self.skipped_in_a_row + 1 >= MOST_IN_A_ROW;
         let (is_skipped, reaction) = match self.config.training.on_nonfinite {
@@ -39,18 +39,18 @@ impl Run<'_> {
                 None => (false, String::new()),
             },
         };
-        let indices = seen.batches.iter().flat_map(|batch| &batch.examples);
+        let indices = taken.batches.iter().flat_map(|batch| &batch.examples);
         let indices = indices.copied().collect();
         let texts = training_texts(&self.config.data, &self.inputs.data, &indices);
         let step = NonfiniteStep {
-            step: self.summary.steps + 1,
+            step: taken.step,
             epoch: self.epoch.epoch,
-            lr,
-            loss: seen.loss,
-            norms,
+            lr: taken.lr,
+            loss: figures.loss,
+            norms: &figures.norms,
             blocks: &self.stage.blocks,
             parameters: &parameters,
-            batches: &seen.batches,
+            batches: &taken.batches,
             texts: &texts,
         };
         let is_described =

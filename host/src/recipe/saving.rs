@@ -141,6 +141,7 @@ impl Run<'_> {
     }
 
     fn save_checkpoint(&mut self, place: Place) -> Result<()> {
+        self.read_steps()?;
         let start = Instant::now();
         if self.has_broken_parameters()? {
             // The next step shows it, and the run reacts to that.

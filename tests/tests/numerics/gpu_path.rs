@@ -128,12 +128,20 @@ fn train(case: Case, number: Option<Number>) -> Outcome {
             });
             outcome.gradients = found.collect();
         }
-        let norms = AdamW::norms(&model.parameters, &mut gradients, model.config.blocks()).unwrap();
+        let norms = optimizer
+            .norms(&model.parameters, &mut gradients, model.config.blocks())
+            .unwrap();
         if number == 0 {
             outcome.norm = norms.global;
         }
         optimizer
-            .step(&model.parameters, &mut gradients, &norms, 1e-4, &|_| 1.0)
+            .step(
+                &model.parameters,
+                &mut gradients,
+                Some(norms.global),
+                1e-4,
+                &|_| 1.0,
+            )
             .unwrap();
         if let Some(queue) = &queue {
             outcome.counts = queue.take_counts();

@@ -310,7 +310,7 @@ fn a_forward_may_start_after_the_last_block() {
         let batch = Batch::new(&examples, &[0, 1, 2], 0);
         let blocks = model.config.blocks();
         let hidden = model.prefix(&batch, None, blocks).unwrap();
-        assert_eq!(hidden.dims()[0], batch.tokens());
+        assert_eq!(hidden.n(), batch.tokens());
         assert_eq!(model.rows_at(blocks, 17), 17);
         let start = || {
             Some(Start {

@@ -170,9 +170,17 @@ fn check_stage(
             );
             reached[id] |= size > 0.0;
         }
-        let norms = AdamW::norms(&model.parameters, &mut gradients, model.config.blocks()).unwrap();
+        let norms = optimizer
+            .norms(&model.parameters, &mut gradients, model.config.blocks())
+            .unwrap();
         optimizer
-            .step(&model.parameters, &mut gradients, &norms, 1e-3, &|_| 1.0)
+            .step(
+                &model.parameters,
+                &mut gradients,
+                Some(norms.global),
+                1e-3,
+                &|_| 1.0,
+            )
             .unwrap();
     }
     let (trained, frozen) = check_moved(setup, &before, &reached, &gradients, what);
@@ -287,12 +295,14 @@ fn optimizer_state_leaves_and_starts_fresh() {
                 &mut gradients,
             )
             .unwrap();
-        let norms = AdamW::norms(&setup.model.parameters, &mut gradients, 5).unwrap();
+        let norms = optimizer
+            .norms(&setup.model.parameters, &mut gradients, 5)
+            .unwrap();
         optimizer
             .step(
                 &setup.model.parameters,
                 &mut gradients,
-                &norms,
+                Some(norms.global),
                 1e-3,
                 &|_| 1.0,
             )

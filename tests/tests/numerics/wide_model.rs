@@ -125,9 +125,17 @@ fn train(model: &Path, method: &str, kernels: Kernels, examples: &[EncodedExampl
                 })
                 .collect();
         }
-        let norms = AdamW::norms(&model.parameters, &mut gradients, model.config.blocks()).unwrap();
+        let norms = optimizer
+            .norms(&model.parameters, &mut gradients, model.config.blocks())
+            .unwrap();
         optimizer
-            .step(&model.parameters, &mut gradients, &norms, 1e-4, &|_| 1.0)
+            .step(
+                &model.parameters,
+                &mut gradients,
+                Some(norms.global),
+                1e-4,
+                &|_| 1.0,
+            )
             .unwrap();
     }
     outcome

@@ -1,5 +1,6 @@
 //! The checks of `check-fake-gpu` and `check-gpu` besides losses: the same bits twice, checkpoints
-//! that change the device, the program's CPU path, a GPU that is out of memory. Called by both.
+//! that change the device, a run that diverges, the program's CPU path, a GPU that is out of memory.
+//! Called by both.
 
 use super::{
     NAMES,
@@ -109,6 +110,36 @@ pub(crate) fn resumes_on_the_other(place: &Place) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// A run that diverges must name the same step as on the CPU, although the GPU is asked for losses
+/// only at the end of the epoch, and describe the same examples.
+///
+/// # Errors
+/// If it does not.
+pub(crate) fn names_the_step_that_diverges(place: &Place) -> Result<(), String> {
+    let diverge = |device: &str| {
+        let words = format!("{} --lr 1e38 --device {device}", lora(place));
+        let output = place.train(&words, device)?;
+        let file = place
+            .scratch
+            .path()
+            .join(device)
+            .join("nonfinite-step-2.json");
+        let text = fs::read(&file).unwrap_or_default();
+        let described: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
+        let text = said(&output);
+        if text.contains("step 2: training diverged") && described["examples"].is_array() {
+            Ok(described["examples"].clone())
+        } else {
+            Err(format!("--device {device}: step 2 is to diverge: {text}"))
+        }
+    };
+    if diverge("cpu")? == diverge("cuda")? {
+        Ok(())
+    } else {
+        Err("the step that diverges has other examples on the GPU".into())
+    }
 }
 
 /// Each of CUDA's libraries that is absent must be named in one message.

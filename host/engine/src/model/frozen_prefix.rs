@@ -7,15 +7,14 @@
 //! because the block computes no others.
 
 use super::{
-    Model, Start,
+    Hidden, Model, Start,
     depth::Depth,
-    gpu,
+    gpu::{self, KeptRows},
     layout::{Block, Site},
     parameters::ParameterId,
     pass::Pass,
 };
 use crate::{batch::Batch, error::Result, model::graph::distinct};
-use candle_core::Tensor;
 use progtune_kernels::gemm::Operands;
 
 impl Model {
@@ -27,14 +26,14 @@ impl Model {
 
     /// The rows at boundary `to`, without dropout and without a tape, from the embeddings or from
     /// `start`.
-    pub fn prefix(&self, batch: &Batch, start: Option<Start>, to: usize) -> Result<Tensor> {
+    pub fn prefix(&self, batch: &Batch, start: Option<Start>, to: usize) -> Result<Hidden> {
         if let Some(gpu) = &self.gpu {
             return gpu::prefix(self, gpu, batch, start, to);
         }
         let pass = Pass::new(self, batch, None);
         let no_tape = Depth::Block(self.layout.blocks.len());
         let (hidden, _, _) = self.encode(&pass, no_tape, start, to)?;
-        Ok(hidden.detach())
+        Ok(Hidden::from(hidden.detach()))
     }
 
     /// The number of rows at a boundary for a sequence of `tokens` tokens.
@@ -83,6 +82,22 @@ impl Model {
             None if self.parameters.device().is_cpu() => "Cpu".into(),
             None => "Cuda".into(),
         }
+    }
+
+    /// Room for `n` rows where the kernels of a GPU compute; `None` on the other paths.
+    ///
+    /// # Errors
+    /// If the GPU has no room for them.
+    pub fn kept_rows(&self, n: usize) -> Result<Option<KeptRows>> {
+        let columns = self.config.encoder.hidden_size;
+        let gpu = self.gpu.as_ref();
+        gpu.map(|gpu| KeptRows::new(&gpu.lane, n, columns))
+            .transpose()
+    }
+
+    /// The free bytes of the GPU whose kernels compute, if they do.
+    pub fn free_gpu_memory(&self) -> Option<u64> {
+        self.gpu.as_ref()?.lane.queue.free_bytes()
     }
 
     /// The name of the GPU whose kernels compute, if they do.

@@ -3,6 +3,7 @@
 
 use super::{
     description::ParameterInfo,
+    gpu::figures::{self, Figures},
     lane::{Lane, arena::Room, kept_table::KeptTable},
     parameters::{HostSlice, ParameterId, Parameters},
 };
@@ -84,10 +85,21 @@ impl RowGradient {
 pub struct Gradients {
     buffers: Vec<Option<Buffer>>,
     reached: Vec<bool>,
-    /// The device of the GPU path, and the sizes of its buffers.
-    lane: Option<(Lane, Vec<usize>)>,
-    /// The table of their addresses there, for the norms.
-    pub(crate) norms_table: KeptTable,
+    /// The sum of the losses since the last step, on the CPU.
+    loss: f64,
+    /// The device of the GPU path.
+    gpu: Option<OnGpu>,
+}
+
+/// The gradients' part on the device of the GPU path.
+pub(crate) struct OnGpu {
+    pub lane: Lane,
+    /// The sizes of all parameters.
+    sizes: Vec<usize>,
+    /// The losses and norms of the steps that nobody has read.
+    pub figures: Figures,
+    /// The table of the buffers' addresses, for the norms.
+    pub table: KeptTable,
 }
 
 impl Gradients {
@@ -106,17 +118,17 @@ impl Gradients {
         Self {
             buffers: (0..parameters.len()).map(buffer).collect(),
             reached: vec![false; parameters.len()],
-            lane: None,
-            norms_table: KeptTable::default(),
+            loss: 0.0,
+            gpu: None,
         }
     }
 
     /// Buffers on the device of the GPU path for exactly the parameters that are trainable now, all
-    /// zero.
+    /// zero, of a model with this number of blocks.
     ///
     /// # Errors
     /// If the device has no more memory.
-    pub fn on_gpu(parameters: &Parameters, lane: &Lane) -> Result<Self> {
+    pub fn on_gpu(parameters: &Parameters, lane: &Lane, blocks: usize) -> Result<Self> {
         let sizes: Vec<usize> = parameters.infos().iter().map(ParameterInfo::size).collect();
         let buffer = |id: ParameterId| {
             let wanted = parameters.is_trainable(id);
@@ -127,8 +139,13 @@ impl Gradients {
         Ok(Self {
             buffers: (0..parameters.len()).map(buffer).collect::<Result<_>>()?,
             reached: vec![false; parameters.len()],
-            lane: Some((lane.clone(), sizes)),
-            norms_table: KeptTable::default(),
+            loss: 0.0,
+            gpu: Some(OnGpu {
+                lane: lane.clone(),
+                sizes,
+                figures: Figures::new(lane, blocks)?,
+                table: KeptTable::default(),
+            }),
         })
     }
 
@@ -146,7 +163,39 @@ impl Gradients {
 
     /// The device of the GPU path, if the gradients are there.
     pub fn lane(&self) -> Option<&Lane> {
-        self.lane.as_ref().map(|(lane, _)| lane)
+        self.gpu.as_ref().map(|gpu| &gpu.lane)
+    }
+
+    /// The losses and norms of steps on the device, if the gradients are there.
+    pub(crate) fn figures(&self) -> Option<&Figures> {
+        self.gpu.as_ref().map(|gpu| &gpu.figures)
+    }
+
+    /// The part on the device, if the gradients are there.
+    pub(crate) fn on_device(&mut self) -> Option<&mut OnGpu> {
+        self.gpu.as_mut()
+    }
+
+    /// The most steps whose losses and norms may wait for [`crate::optim::AdamW::read`]; 1 where
+    /// they are known at once.
+    pub fn most_unread_steps(&self) -> usize {
+        if self.gpu.is_some() { figures::MOST } else { 1 }
+    }
+
+    /// Adds the loss of a batch.
+    pub(crate) fn add_loss(&mut self, loss: f64) {
+        self.loss += loss;
+    }
+
+    /// The sum of the losses since the last step, which becomes zero.
+    ///
+    /// # Errors
+    /// If a device fails.
+    pub(crate) fn take_loss(&mut self) -> Result<f64> {
+        match &self.gpu {
+            Some(gpu) => gpu.figures.take_loss(&gpu.lane),
+            None => Ok(std::mem::take(&mut self.loss)),
+        }
     }
 
     /// The buffer of a trainable parameter on the CPU, for adding a gradient; `None` for a frozen
@@ -205,8 +254,8 @@ impl Gradients {
                 Some(sum) => (sum + gradient)?,
                 None => gradient.detach(),
             });
-        } else if let (Some(sum), Some((lane, _))) = (self.address(id), &self.lane) {
-            lane.add_tensor(sum, gradient)?;
+        } else if let (Some(sum), Some(gpu)) = (self.address(id), &self.gpu) {
+            gpu.lane.add_tensor(sum, gradient)?;
         }
         Ok(())
     }
@@ -216,11 +265,15 @@ impl Gradients {
         self.buffers[id].as_mut()
     }
 
-    /// Sets all gradients to zero, as after a step of the optimizer.
+    /// Sets all gradients and the loss to zero, as after a step of the optimizer.
     ///
     /// # Errors
     /// If a device fails.
     pub fn clear(&mut self) -> Result<()> {
+        self.loss = 0.0;
+        if let Some(gpu) = &self.gpu {
+            gpu.figures.forget(&gpu.lane)?;
+        }
         for (id, buffer) in self.buffers.iter_mut().enumerate() {
             match buffer {
                 Some(Buffer::Host(values)) => values.fill(0.0),
@@ -235,7 +288,7 @@ impl Gradients {
                 }
                 Some(Buffer::Device(gradient)) => *gradient = None,
                 Some(Buffer::Gpu(room)) => {
-                    if let Some((lane, sizes)) = &self.lane {
+                    if let Some(OnGpu { lane, sizes, .. }) = &self.gpu {
                         lane.queue.clear(room.address(), 4 * sizes[id])?;
                     }
                 }
@@ -253,8 +306,8 @@ impl Gradients {
                 Some(Tensor::from_slice(buffer, shape, parameters.device())?)
             }
             Some(Buffer::Device(gradient)) => gradient.clone(),
-            Some(Buffer::Gpu(room)) => match &self.lane {
-                Some((lane, sizes)) => {
+            Some(Buffer::Gpu(room)) => match &self.gpu {
+                Some(OnGpu { lane, sizes, .. }) => {
                     let numbers = lane.floats_at(room.address(), sizes[id])?;
                     Some(Tensor::from_vec(numbers, shape, parameters.device())?)
                 }

@@ -7,7 +7,10 @@
 use crate::{
     error::Result,
     model::{
-        gpu::optimizer::{self, Updated},
+        gpu::{
+            figures::Figures,
+            optimizer::{self, Updated},
+        },
         gradients::{Buffer, Gradients},
         lane::{Lane, arena::Room, kept_table::KeptTable},
         parameters::{ParameterId, Parameters},
@@ -68,19 +71,10 @@ pub(super) struct State {
 
 /// The optimizer's state.
 pub struct AdamW {
-    settings: Settings,
+    pub(super) settings: Settings,
     pub(super) states: BTreeMap<ParameterId, State>,
     /// The table of parameters on the device of the GPU path.
     table: KeptTable,
-}
-
-/// The gradient's norms in a step, before clipping.
-#[derive(Debug, Clone)]
-pub struct Norms {
-    /// The norm over the trainable set.
-    pub global: f64,
-    /// The norm for each block; NaN for a block without trained parameters.
-    pub blocks: Vec<f64>,
 }
 
 impl AdamW {
@@ -103,56 +97,23 @@ impl AdamW {
         self.states.len()
     }
 
-    /// The norms of the accumulated gradients, added up in name order.
-    pub fn norms(
-        parameters: &Parameters,
-        gradients: &mut Gradients,
-        blocks: usize,
-    ) -> Result<Norms> {
-        if let Some(lane) = gradients.lane().cloned() {
-            return Self::norms_on_gpu(&lane, parameters, gradients, blocks);
-        }
-        let mut global = 0f64;
-        let mut by_block: Vec<Option<f64>> = vec![None; blocks];
-        for id in parameters.trainable() {
-            let squares = match gradients.buffer(id) {
-                Some(Buffer::Host(g)) => adamw::sum_of_squares(g),
-                Some(Buffer::Rows(g)) => {
-                    adamw::sum_of_squares_rows(&g.values, &g.touched, g.columns)
-                }
-                Some(Buffer::Device(Some(g))) => f64::from(g.sqr()?.sum_all()?.to_scalar::<f32>()?),
-                _ => 0.0,
-            };
-            global += squares;
-            if let Some(block) = parameters.infos()[id].block {
-                let sum = &mut by_block[block];
-                *sum = Some(sum.map_or(squares, |sum| sum + squares));
-            }
-        }
-        let norm = |squares: Option<f64>| squares.map_or(f64::NAN, f64::sqrt);
-        Ok(Norms {
-            global: global.sqrt(),
-            blocks: by_block.into_iter().map(norm).collect(),
-        })
-    }
-
     /// Updates the trainable set once; the gradients are zero afterwards.
     ///
+    /// `global_norm` is that of [`AdamW::measure`], by which gradients are clipped. A GPU knows it.
     /// `lr` is the curve's value; `lr_scale` gives each parameter's factor.
     pub fn step(
         &mut self,
         parameters: &Parameters,
         gradients: &mut Gradients,
-        norms: &Norms,
+        global_norm: Option<f64>,
         lr: f64,
         lr_scale: &dyn Fn(ParameterId) -> f64,
     ) -> Result<()> {
         let s = self.settings;
         // As in torch.nn.utils.clip_grad_norm_.
-        let clip = if s.max_grad_norm > 0.0 {
-            (s.max_grad_norm / (norms.global + 1e-6)).min(1.0)
-        } else {
-            1.0
+        let clip = match global_norm {
+            Some(norm) if s.max_grad_norm > 0.0 => (s.max_grad_norm / (norm + 1e-6)).min(1.0),
+            _ => 1.0,
         };
         let lane = gradients.lane().cloned();
         let mut on_gpu = (Vec::new(), Vec::new());
@@ -201,47 +162,11 @@ impl AdamW {
         match lane {
             Some(lane) => {
                 let (updated, constants) = on_gpu;
-                optimizer::step(&lane, &updated, &constants, clip as f32, &mut self.table)
+                let clip = gradients.figures().map_or(0, Figures::clip);
+                optimizer::step(&lane, &updated, &constants, clip, &mut self.table)
             }
             None => Ok(()),
         }
-    }
-
-    fn norms_on_gpu(
-        lane: &Lane,
-        parameters: &Parameters,
-        gradients: &mut Gradients,
-        blocks: usize,
-    ) -> Result<Norms> {
-        let mut updated = Vec::new();
-        let mut trained = vec![false; blocks];
-        for id in parameters.trainable() {
-            let Some(Buffer::Gpu(g)) = gradients.buffer(id) else {
-                continue;
-            };
-            let info = &parameters.infos()[id];
-            if let Some(block) = info.block {
-                trained[block] = true;
-            }
-            updated.push(Updated {
-                p: 0,
-                g: g.address(),
-                m: 0,
-                v: 0,
-                copy: 0,
-                n: info.size(),
-                group: info.block,
-            });
-        }
-        let table = &mut gradients.norms_table;
-        let norms = optimizer::norms(lane, &updated, blocks, table)?;
-        let by_block = norms[1..].iter().zip(trained);
-        Ok(Norms {
-            global: norms[0],
-            blocks: by_block
-                .map(|(&norm, is_trained)| if is_trained { norm } else { f64::NAN })
-                .collect(),
-        })
     }
 }
 

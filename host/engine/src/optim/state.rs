@@ -167,9 +167,9 @@ mod tests {
         gradients.host(0).unwrap().copy_from_slice(&[at, -0.3]);
         let rows = gradients.rows(1).unwrap();
         rows.add(&[0, 2], &[0.1, at, 0.2, -at]);
-        let norms = AdamW::norms(parameters, gradients, 0).unwrap();
+        let norms = optimizer.norms(parameters, gradients, 0).unwrap();
         optimizer
-            .step(parameters, gradients, &norms, 0.1, &|_| 1.0)
+            .step(parameters, gradients, Some(norms.global), 0.1, &|_| 1.0)
             .unwrap();
         let _: Norms = norms;
     }

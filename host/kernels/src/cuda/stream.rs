@@ -88,6 +88,16 @@ impl Stream {
         allocated(&self.stream, bytes)
     }
 
+    /// The bytes that can be reserved, of those of the whole device.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn free_bytes(&self) -> Result<u64, Fault> {
+        self.bind()?;
+        let (free, _) = result::mem_get_info().map_err(Fault::of)?;
+        Ok(free as u64)
+    }
+
     /// The address of memory.
     pub fn address_of(&self, memory: &Memory) -> u64 {
         memory.device_ptr(&self.stream).0

@@ -84,8 +84,17 @@ impl OnCpu {
     }
 }
 
-/// Norms and clip factor of the gradients in the table: the global norm and those of two groups.
-fn norms(device: &mut Device, table: At, groups: &[i32]) -> (Vec<f64>, f32, At) {
+/// The outcome of the two launches that measure gradients.
+struct Measured {
+    /// The global norm and those of two groups.
+    norms: Vec<f64>,
+    clip: f32,
+    clip_at: At,
+    mark: u32,
+}
+
+/// Measures the gradients in the table, for a step of this loss and an earlier mark.
+fn measured(device: &mut Device, table: At, groups: &[i32], loss: f64, mark: u32) -> Measured {
     let n = groups.len();
     let squares = device.unwritten_as::<f64>(n);
     device.run_plain(
@@ -94,15 +103,21 @@ fn norms(device: &mut Device, table: At, groups: &[i32]) -> (Vec<f64>, f32, At) 
         adamw_blocks(n),
         &[table.into(), squares.into()],
     );
-    let (groups, norms, clip) = (
+    let (groups, loss, norms) = (
         device.put(groups),
+        device.put(&[loss]),
         device.unwritten_as::<f64>(3),
-        device.unwritten_as::<f32>(1),
     );
-    let buffers = [squares.into(), groups.into(), norms.into(), clip.into()];
+    let (clip, mark) = (device.unwritten_as::<f32>(1), device.put(&[mark]));
+    let buffers = [squares, groups, loss, norms, clip, mark].map(Into::into);
     let arguments = [&buffers[..], &[value(MAX_NORM), value(n as u32)]].concat();
     device.run_plain(FILE, "gradient_norms", adamw_blocks(3), &arguments);
-    (device.get(norms), device.get::<f32>(clip)[0], clip)
+    Measured {
+        norms: device.get(norms),
+        clip: device.get::<f32>(clip)[0],
+        clip_at: clip,
+        mark: device.get::<u32>(mark)[0],
+    }
 }
 
 /// Parameters of several sizes, some of more than a chunk, in one launch, over several steps.
@@ -134,7 +149,13 @@ fn all_parameters_move_as_on_the_cpu() {
         for (there, gradient) in there.iter().zip(&gradients) {
             device.overwrite(there.g, gradient);
         }
-        let (norms, clip, clip_at) = norms(device, table, &groups);
+        let Measured {
+            norms,
+            clip,
+            clip_at,
+            mark,
+        } = measured(device, table, &groups, 0.5, 0);
+        assert_eq!(mark, 0);
         let squares: Vec<f64> = gradients.iter().map(|g| sum_of_squares(g)).collect();
         let want = [
             squares.iter().sum(),
@@ -172,9 +193,45 @@ fn small_and_unclipped_norms_keep_the_gradient() {
     device.overwrite(there.g, &[0.3f32, -0.4]);
     let chunk = there.chunk(device, 0, 2, 0);
     let table = device.put(&[chunk]);
-    let (norms, clip, _) = norms(device, table, &[0]);
+    let found = measured(device, table, &[0], 0.5, 0);
+    let norms = found.norms;
     assert!((norms[0] - 0.5).abs() < 1e-7 && norms[1] == norms[0] && norms[2] == 0.0);
-    assert_eq!(clip, 1.0);
+    assert_eq!((found.clip, found.mark), (1.0, 0));
+}
+
+/// A loss or norm that is not finite, and every step after it, update nothing.
+#[test]
+fn a_step_that_is_not_finite_stops_all_updates() {
+    for (gradient, loss, mark) in [
+        (f32::NAN, 0.5, 0),
+        (f32::INFINITY, 0.5, 0),
+        (0.1, f64::NAN, 0),
+        (0.1, f64::NEG_INFINITY, 0),
+        (0.1, 0.5, 1),
+    ] {
+        let device = &mut Device::new(Number::F32);
+        let there = OnDevice::new(device, &[1.0, 2.0]);
+        device.overwrite(there.g, &[gradient, 0.2]);
+        let chunk = there.chunk(device, 0, 2, 0);
+        let table = device.put(&[chunk]);
+        let found = measured(device, table, &[0], loss, mark);
+        assert_eq!((found.clip, found.mark), (-1.0, 1));
+        let constants = device.put(&[AdamWConstants::new(&update(1, 0.01, 1.0))]);
+        let arguments = [table.into(), constants.into(), found.clip_at.into()];
+        device.run_plain(FILE, "adamw_step", adamw_blocks(1), &arguments);
+        let (touched, live) = (device.put(&[1u8]), device.put(&[0u8]));
+        let buffers = [
+            value(chunk),
+            constants.into(),
+            found.clip_at.into(),
+            touched.into(),
+            live.into(),
+        ];
+        let arguments = [&buffers[..], &[value(1u32), value(2u32)]].concat();
+        device.run_plain(FILE, "adamw_step_rows", adamw_rows(1), &arguments);
+        assert_eq!(device.get::<f32>(there.p), [1.0, 2.0]);
+        assert_eq!(device.get::<f32>(there.m), [0.0, 0.0]);
+    }
 }
 
 /// A table of which few rows have a gradient.

@@ -8,13 +8,15 @@ use progtune::{
 };
 use progtune_engine::{
     Batch, HeadKind,
-    model::{Gradients, Kernels, Step},
+    model::{Kernels, Step},
     optim::{AdamW, Settings},
     plan::Stage,
 };
+use progtune_kernels::cuda::Number;
 use progtune_pipeline::{batch_order::BatchLimit, token_store::Examples};
 use progtune_plugin_api::records::Part;
 use progtune_tests::{
+    cuda_on_cpu::CpuQueue,
     fixture,
     model::{Setup, Wanted, parity_examples},
 };
@@ -73,7 +75,34 @@ fn train(
     halves: bool,
     cache: Option<(Mode, bool)>,
 ) -> Vec<Vec<u32>> {
+    train_on(None, model, method, sets, halves, cache).bits
+}
+
+/// The outcome of a training.
+struct Trained {
+    bits: Vec<Vec<u32>>,
+    /// The record of the cache for each epoch.
+    usages: Vec<Option<String>>,
+    /// The work of the last step on the GPU path: launches, products, allocations, uploads,
+    /// downloads.
+    counts: [usize; 5],
+}
+
+/// The same on the GPU path, with activations of this type.
+fn train_on(
+    number: Option<Number>,
+    model: &str,
+    method: &str,
+    sets: &[(&[usize], bool)],
+    halves: bool,
+    cache: Option<(Mode, bool)>,
+) -> Trained {
     let mut setup = setup(model, method);
+    let queue = number.map(|number| {
+        let (queue, lane) = CpuQueue::lane(number);
+        setup.model.set_lane(lane);
+        queue
+    });
     let examples = parity_examples(model, 14);
     let (training, evaluation) = examples.split_at(9);
     let split = |part: &[_]| Examples::from(part.to_vec());
@@ -99,7 +128,7 @@ fn train(
     });
     let mut optimizer = AdamW::new(SETTINGS);
     let mut number = 0;
-    let mut bits = Vec::new();
+    let (mut bits, mut usages, mut counts) = (Vec::new(), Vec::new(), [0; 5]);
     for (epoch, stage) in (1..).zip(&stages) {
         begin(&mut setup, &mut optimizer, &mut cache, epoch, stage);
         // The order differs in every epoch.
@@ -115,6 +144,9 @@ fn train(
                 begin(&mut setup, &mut optimizer, &mut cache, epoch, next);
             }
             number += 1;
+            if let Some(queue) = &queue {
+                queue.take_counts();
+            }
             one_step(
                 &setup,
                 &mut optimizer,
@@ -123,6 +155,9 @@ fn train(
                 indices,
                 number,
             );
+            if let Some(queue) = &queue {
+                counts = queue.take_counts();
+            }
         }
         let through = logits_from(&setup.model, evaluation, LIMIT, &mut |batch| {
             cache.start(&setup.model, 1, evaluation, batch)
@@ -130,14 +165,18 @@ fn train(
         let rows = through.unwrap();
         assert_eq!(rows, logits(&setup.model, evaluation, LIMIT).unwrap());
         bits.push(rows.concat().iter().map(|x| x.to_bits()).collect());
-        cache.end_epoch();
+        usages.push(cache.end_epoch().map(|usage| usage.line()));
     }
     cache.finish();
     for tensor in setup.snapshot() {
         let values = tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
         bits.push(values.into_iter().map(f32::to_bits).collect());
     }
-    bits
+    Trained {
+        bits,
+        usages,
+        counts,
+    }
 }
 
 fn begin(
@@ -163,15 +202,18 @@ fn one_step(
     let model = &setup.model;
     let first = model.config.first_position();
     let batch = examples.batch(indices, first).unwrap();
-    let mut gradients = Gradients::new(&model.parameters);
+    let mut gradients = model.gradients().unwrap();
     let start = cache.start(model, 0, examples, &batch).unwrap();
     let step = Step { seed: 1, number };
     model
-        .train_from(&batch, start, step, indices.len() as f64, &mut gradients)
+        .accumulate(&batch, start, step, indices.len() as f64, &mut gradients)
         .unwrap();
-    let norms = AdamW::norms(&model.parameters, &mut gradients, model.config.blocks()).unwrap();
+    let figures = optimizer
+        .measure(&model.parameters, &mut gradients, model.config.blocks())
+        .unwrap();
+    let norm = figures.map(|figures| figures.norms.global);
     optimizer
-        .step(&model.parameters, &mut gradients, &norms, 3e-3, &|_| 1.0)
+        .step(&model.parameters, &mut gradients, norm, 3e-3, &|_| 1.0)
         .unwrap();
 }
 
@@ -261,7 +303,7 @@ fn the_rows_of_an_example_are_the_same_bits_in_any_company() {
         let rows = |indices: &[usize], boundary| -> Vec<f32> {
             let batch = Batch::new(&examples, indices, setup.model.config.first_position());
             let rows = setup.model.prefix(&batch, None, boundary).unwrap();
-            rows.flatten_all().unwrap().to_vec1().unwrap()
+            rows.with_numbers(<[f32]>::to_vec).unwrap()
         };
         let all: Vec<usize> = (0..14).collect();
         for boundary in 1..=blocks {
@@ -281,6 +323,36 @@ fn the_rows_of_an_example_are_the_same_bits_in_any_company() {
                 "{model} {method}: of {} numbers below block {boundary}",
                 alone.len()
             );
+        }
+    }
+}
+
+/// On the GPU path the rows never leave the device: a step that starts from the cache copies their
+/// places there besides what every step copies, and nothing back.
+#[test]
+fn rows_stay_on_the_gpu() {
+    let sets: &[(&[usize], bool)] = &[
+        (&[0, 1, 2, 3], false),
+        (&[2, 3], false),
+        (&[3], false),
+        (&[3], false),
+    ];
+    for number in [Number::F32, Number::Bf16] {
+        for method in ["lora", "bitfit"] {
+            let train = |cache| train_on(Some(number), "bert", method, sets, false, cache);
+            let without = train(None);
+            for ahead in [true, false] {
+                let with = train(Some((Mode::Auto, ahead)));
+                assert_eq!(with.bits, without.bits, "{number:?} {method} {ahead}");
+                let places = with.usages.iter().flatten();
+                let n = places.filter(|line| line.contains("on the GPU")).count();
+                assert!(n >= 2, "{:?}", with.usages);
+                let [launches, _, _, uploads, downloads] = with.counts;
+                assert!(launches < without.counts[0], "{launches}");
+                let most = without.counts[3] + 1;
+                assert_eq!((uploads, downloads), (most, 0), "{number:?} {method}");
+            }
+            assert_eq!(without.counts[4], 0, "downloads of a step without a cache");
         }
     }
 }

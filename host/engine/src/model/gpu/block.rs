@@ -242,7 +242,7 @@ impl<'a> Run<'a> {
     fn prefix(&self) -> Result<Option<Prefix>> {
         let tensor = key_value_prefix_of(&self.block.key_value, self.pass.parameters)?;
         let prefix = tensor.map(|tensor| {
-            let rows = self.pass.rows_of(&tensor, self.lane)?;
+            let rows = self.lane.rows_of(&tensor)?;
             Ok(Prefix { tensor, rows })
         });
         prefix.transpose()

@@ -39,8 +39,8 @@ pub(super) fn logits(head: &Head, hidden: &Rows, pass: &Pass<'_>) -> Result<Vec<
     pass.floats_at(logits.address(), logits.count())
 }
 
-/// The loss (Σ over the examples / `denominator`) and, if `below` says that it is wanted, the
-/// gradient of `hidden`. Adds the gradients of the head's trainable parameters.
+/// Adds the loss (Σ over the examples / `denominator`) and the gradients of the head's trainable
+/// parameters. Returns the gradient of `hidden`, if `below` says that it is wanted.
 pub(super) fn train(
     head: &Head,
     hidden: &Rows,
@@ -48,14 +48,13 @@ pub(super) fn train(
     denominator: f64,
     below: bool,
     gradients: &mut Gradients,
-) -> Result<(f64, Option<Rows>)> {
+) -> Result<Option<Rows>> {
     let lane = pass.lane().with(Number::F32);
     let (logits, tapes) = forward(head, hidden, pass, &lane, true)?;
-    let loss = loss(&logits, pass, &lane, denominator)?;
+    add_loss(&logits, pass, &lane, denominator, gradients)?;
     // The gradient of the logits has taken their place.
     let d = backward(head, &tapes, logits, pass, &lane, below, gradients)?;
-    let d = d.map(|d| lane.converted(&d, pass.lane())).transpose()?;
-    Ok((loss, d))
+    d.map(|d| lane.converted(&d, pass.lane())).transpose()
 }
 
 fn place<'a>(head: &Head, pass: &'a Pass<'a>, lane: &'a Lane, record: bool) -> Place<'a> {
@@ -158,8 +157,14 @@ fn backward(
     Ok(d)
 }
 
-/// The loss; the logits become its gradient.
-fn loss(logits: &Rows, pass: &Pass<'_>, lane: &Lane, denominator: f64) -> Result<f64> {
+/// Adds the loss to that of the step; the logits become its gradient.
+fn add_loss(
+    logits: &Rows,
+    pass: &Pass<'_>,
+    lane: &Lane,
+    denominator: f64,
+    gradients: &Gradients,
+) -> Result<()> {
     let (batch, labels, at) = (pass.batch, pass.device.labels, logits.address());
     let weights = pass.device.loss_weights;
     let n_losses = match batch.labels {
@@ -214,15 +219,13 @@ fn loss(logits: &Rows, pass: &Pass<'_>, lane: &Lane, denominator: f64) -> Result
         }
     };
     lane.launch_typed(kernel, launch, arguments)?;
-    let sum = lane.arena.room(8)?;
-    lane.queue.clear(sum.address(), 8)?;
+    let Some(figures) = gradients.figures() else {
+        unreachable!("the gradients of the GPU path are on the device")
+    };
     let arguments = Arguments::default()
         .address(losses.address())
-        .address(sum.address())
+        .address(figures.loss())
         .f64(denominator)
         .size(n_losses);
-    lane.launch_named("loss_sum", cuda::ONE_BLOCK, arguments)?;
-    let mut bytes = [0u8; 8];
-    lane.queue.download(sum.address(), &mut bytes)?;
-    Ok(f64::from_ne_bytes(bytes))
+    lane.launch_named("loss_sum", cuda::ONE_BLOCK, arguments)
 }

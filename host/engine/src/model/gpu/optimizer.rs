@@ -1,9 +1,9 @@
-//! AdamW on the device: the norms of all gradients in two launches, and the update of all
-//! parameters in one. [`crate::optim::AdamW`] calls it.
+//! AdamW on the device: the norms of all gradients and the clip factor in two launches, and the
+//! update of all parameters in one. [`crate::optim::AdamW`] calls it.
 
-use super::device_batch::Parts;
+use super::{device_batch::Parts, figures::Figures};
 use crate::error::Result;
-use crate::model::lane::{Lane, arena::Room, kept_table::KeptTable};
+use crate::model::lane::{Lane, arena::Room, kept_table::KeptTable, queue::Address};
 use progtune_kernels::cuda::{self, AdamWChunk, AdamWConstants, Arguments};
 
 /// A parameter in an update. Its numbers are f32.
@@ -49,14 +49,15 @@ fn chunks(parameters: &[Updated]) -> impl Iterator<Item = AdamWChunk> {
         })
 }
 
-/// The global norm of the gradients, then that of each of `groups` groups. `kept` holds the table
-/// of the gradients.
-pub(crate) fn norms(
+/// Writes the norms of the gradients and the factor that clips them to `max_norm` to the figures of
+/// the step, and completes it. `kept` holds the table of the gradients.
+pub(crate) fn measure(
     lane: &Lane,
     parameters: &[Updated],
-    groups: usize,
+    max_norm: f64,
+    figures: &mut Figures,
     kept: &mut KeptTable,
-) -> Result<Vec<f64>> {
+) -> Result<()> {
     let chunks: Vec<AdamWChunk> = chunks(parameters).collect();
     let of = |chunk: &AdamWChunk| parameters[chunk.parameter as usize].group;
     let ids: Vec<u32> = chunks
@@ -73,8 +74,6 @@ pub(crate) fn norms(
     let ids = parts.add_u32(&ids);
     let start = kept.address(parts.bytes(), lane)?;
     let squares = lane.arena.room(8 * chunks.len())?;
-    let norms = lane.arena.room(8 * (1 + groups))?;
-    let clip = lane.floats(1)?;
     let arguments = Arguments::default()
         .address(start + table)
         .address(squares.address());
@@ -86,24 +85,25 @@ pub(crate) fn norms(
     let arguments = Arguments::default()
         .address(squares.address())
         .address(start + ids)
-        .address(norms.address())
-        .address(clip.address())
-        .f64(0.0)
+        .address(figures.loss())
+        .address(figures.norms())
+        .address(figures.clip())
+        .address(figures.mark())
+        .f64(max_norm)
         .size(chunks.len());
-    lane.launch_named("gradient_norms", cuda::adamw_blocks(1 + groups), arguments)?;
-    let mut bytes = vec![0u8; 8 * (1 + groups)];
-    lane.queue.download(norms.address(), &mut bytes)?;
-    let numbers = bytes.as_chunks::<8>().0.iter().copied();
-    Ok(numbers.map(f64::from_ne_bytes).collect())
+    let launch = cuda::adamw_blocks(1 + figures.blocks());
+    lane.launch_named("gradient_norms", launch, arguments)?;
+    figures.complete_step();
+    Ok(())
 }
 
 /// Updates every parameter once; their gradients are zero afterwards. The gradients are multiplied
-/// by `clip` first. `kept` holds the table of the parameters.
+/// by the factor at `clip` first; nothing happens if it is below zero. `kept` holds the table of the parameters.
 pub(crate) fn step(
     lane: &Lane,
     parameters: &[Updated],
     constants: &[AdamWConstants],
-    clip: f32,
+    clip: Address,
     kept: &mut KeptTable,
 ) -> Result<()> {
     let chunks: Vec<AdamWChunk> = chunks(parameters).collect();
@@ -122,11 +122,10 @@ pub(crate) fn step(
             .flat_map(AdamWConstants::words)
             .flat_map(u64::to_ne_bytes),
     );
-    let clip = parts.add(clip.to_ne_bytes());
     let room: Room = parts.upload(lane)?;
     let arguments = Arguments::default()
         .address(table)
         .address(room.address() + constants)
-        .address(room.address() + clip);
+        .address(clip);
     lane.launch_named("adamw_step", cuda::adamw_blocks(chunks.len()), arguments)
 }

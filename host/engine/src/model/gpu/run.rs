@@ -12,7 +12,9 @@ use crate::model::lane::rows::Rows;
 use crate::{
     batch::Batch,
     error::Result,
-    model::{Model, Start, depth::Depth, gradients::Gradients, pass::BlockMode, step::Step},
+    model::{
+        Hidden, Model, Start, depth::Depth, gradients::Gradients, pass::BlockMode, step::Step,
+    },
 };
 use candle_core::Tensor;
 
@@ -56,14 +58,14 @@ pub(crate) fn prefix(
     batch: &Batch,
     start: Option<Start>,
     end: usize,
-) -> Result<Tensor> {
+) -> Result<Hidden> {
     let pass = Pass::new(model, gpu, batch, None)?;
     let no_tape = Depth::Block(model.layout.blocks.len());
     let encoded = encode(model, &pass, no_tape, start, end)?;
-    pass.tensor_of(&encoded.hidden, pass.lane())
+    Ok(Hidden::on_gpu(encoded.hidden, pass.lane()))
 }
 
-/// One micro-batch: forward, loss, and backward into `gradients`. Returns the loss.
+/// One micro-batch: forward, loss, and backward, added to `gradients`.
 pub(crate) fn train(
     model: &Model,
     gpu: &Gpu,
@@ -71,33 +73,33 @@ pub(crate) fn train(
     start: Option<Start>,
     (step, denominator): (Step, f64),
     gradients: &mut Gradients,
-) -> Result<f64> {
+) -> Result<()> {
     let pass = Pass::new(model, gpu, batch, Some(step))?;
     let (depth, layout) = (model.depth(), &model.layout);
     let blocks = layout.blocks.len();
     let mut encoded = encode(model, &pass, depth, start, blocks)?;
     let below = depth < Depth::Block(blocks);
     let (head, hidden) = (&layout.head, &encoded.hidden);
-    let (loss, d) = head::train(head, hidden, &pass, denominator, below, gradients)?;
-    let Some(mut d) = d else { return Ok(loss) };
+    let d = head::train(head, hidden, &pass, denominator, below, gradients)?;
+    let Some(mut d) = d else { return Ok(()) };
     for block in layout.blocks.iter().rev() {
         let Some(tape) = encoded.blocks.pop() else {
-            return Ok(loss);
+            return Ok(());
         };
         let tape = match tape {
             Tape::Whole(tape) => Some(*tape),
             Tape::Recompute { x, mode } => block::forward(block, x, &pass, mode)?.1,
         };
-        let Some(tape) = tape else { return Ok(loss) };
+        let Some(tape) = tape else { return Ok(()) };
         match backward::backward(block, tape, d, &pass, gradients)? {
             Some(next) => d = next,
-            None => return Ok(loss),
+            None => return Ok(()),
         }
     }
     if let Some(tape) = encoded.embeddings {
         embeddings::backward(&layout.embeddings, tape, d, &pass, gradients, true)?;
     }
-    Ok(loss)
+    Ok(())
 }
 
 /// The rows below block `end` and the tapes from `depth` on.
@@ -110,7 +112,7 @@ fn encode(
 ) -> Result<Encoded> {
     let first = start.as_ref().map_or(0, |start| start.block);
     let (mut x, embeddings) = match start {
-        Some(start) => (pass.rows_of(&start.hidden, pass.lane())?, None),
+        Some(start) => (start.hidden.rows(pass.lane())?, None),
         None => {
             let record = depth == Depth::Embeddings;
             let dropout = model.embeddings_drop_out(depth);

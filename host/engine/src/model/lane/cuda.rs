@@ -65,6 +65,10 @@ impl Queue for CudaQueue {
         })
     }
 
+    fn free_bytes(&self) -> Option<u64> {
+        self.stream.free_bytes().ok()
+    }
+
     fn upload(&self, to: Address, bytes: &[u8]) -> Result<()> {
         self.stream.upload(to, bytes).map_err(error)
     }

@@ -35,6 +35,9 @@ pub trait Queue: Send + Sync {
     /// If the device has no more.
     fn allocate(&self, bytes: usize) -> Result<Memory>;
 
+    /// The bytes that can be reserved, if the device tells.
+    fn free_bytes(&self) -> Option<u64>;
+
     /// Copies bytes to the device.
     ///
     /// # Errors

@@ -6,8 +6,7 @@ use super::{
     copies::Copies,
     queue::{Address, Queue},
 };
-use crate::{error::Result, model::parameters::HostSlice};
-use candle_core::{Device, Tensor};
+use crate::error::Result;
 use progtune_kernels::{
     activation::Activation,
     cuda::{
@@ -91,39 +90,6 @@ impl Lane {
     pub fn zeros(&self, n: usize) -> Result<Room> {
         let room = self.floats(n)?;
         self.queue.clear(room.address(), 4 * n)?;
-        Ok(room)
-    }
-
-    /// `n` numbers in f32, copied from the device.
-    pub fn floats_at(&self, address: Address, n: usize) -> Result<Vec<f32>> {
-        let mut bytes = vec![0u8; 4 * n];
-        self.queue.download(address, &mut bytes)?;
-        let numbers = bytes.as_chunks::<4>().0.iter().copied();
-        Ok(numbers.map(f32::from_ne_bytes).collect())
-    }
-
-    /// Adds a tensor to numbers in f32.
-    pub fn add_tensor(&self, sum: Address, tensor: &Tensor) -> Result<()> {
-        let tensor = tensor.to_device(&Device::Cpu)?.contiguous()?;
-        let values = HostSlice::of(&tensor);
-        let bytes: Vec<u8> = values
-            .iter()
-            .flat_map(|value| value.to_ne_bytes())
-            .collect();
-        let room = self.bytes(&bytes)?;
-        let arguments = Arguments::default()
-            .address(sum)
-            .address(room.address())
-            .f32(1.0)
-            .u64(values.len() as u64);
-        let launch = cuda::packs(values.len(), Number::F32);
-        self.queue.launch("add_scaled_f32", launch, arguments)
-    }
-
-    /// Room with these bytes.
-    pub fn bytes(&self, bytes: &[u8]) -> Result<Room> {
-        let room = self.arena.room(bytes.len())?;
-        self.queue.upload(room.address(), bytes)?;
         Ok(room)
     }
 

@@ -143,13 +143,25 @@ unsafe extern "C" fn cuGetErrorString(error: u32, text: *mut *const c_char) -> u
     SUCCESS
 }
 
-fn allocate(address: *mut u64, bytes: usize) -> u32 {
+/// The memory of the device.
+fn capacity() -> usize {
     let limit = std::env::var("FAKE_CUDA_BYTES").ok();
-    let limit = limit
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(usize::MAX);
+    limit.and_then(|text| text.parse().ok()).unwrap_or(1 << 40)
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuMemGetInfo_v2(free: *mut usize, total: *mut usize) -> u32 {
+    // SAFETY: the caller's pointers.
+    unsafe {
+        *free = capacity().saturating_sub(pieces().bytes);
+        *total = capacity();
+    }
+    SUCCESS
+}
+
+fn allocate(address: *mut u64, bytes: usize) -> u32 {
     let mut pieces = pieces();
-    if bytes > limit.saturating_sub(pieces.bytes) {
+    if bytes > capacity().saturating_sub(pieces.bytes) {
         return OUT_OF_MEMORY;
     }
     add("allocations", 1);

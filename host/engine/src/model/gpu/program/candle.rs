@@ -4,17 +4,9 @@
 use super::{Others, Place, SiteTape};
 use crate::{
     error::Result,
-    model::{
-        fused::INPUTS,
-        gpu::pass::Pass,
-        gradients::Gradients,
-        graph::Program,
-        lane::{Lane, rows::Rows},
-        parameters::HostSlice,
-    },
+    model::{fused::INPUTS, gradients::Gradients, graph::Program, lane::rows::Rows},
 };
-use candle_core::{Device, Tensor, Var};
-use progtune_kernels::cuda::Number;
+use candle_core::{Tensor, Var};
 
 /// Computes the graph; returns its result and its tape.
 pub(super) fn forward(
@@ -26,7 +18,7 @@ pub(super) fn forward(
     let mut inputs = Vec::new();
     for (input, rows) in [Some(&y), others[0], others[1]].into_iter().enumerate() {
         let Some(rows) = rows else { continue };
-        let tensor = place.pass.tensor_of(rows, place.lane)?;
+        let tensor = place.lane.tensor_of(rows, place.pass.parameters.device())?;
         let tensor = if place.record {
             Var::from_tensor(&tensor)?.into_inner()
         } else {
@@ -41,7 +33,7 @@ pub(super) fn forward(
     let output = program
         .run(&named, place.pass.parameters, place.rows_context())?
         .contiguous()?;
-    let y = place.pass.rows_of(&output, place.lane)?;
+    let y = place.lane.rows_of(&output)?;
     Ok((y, SiteTape::Candle { inputs, output }))
 }
 
@@ -55,7 +47,8 @@ pub(super) fn backward(
     gradients: &mut Gradients,
 ) -> Result<(Rows, [Option<Rows>; 2])> {
     let (pass, lane) = (place.pass, place.lane);
-    let d_output = pass.tensor_of(d, lane)?.reshape(output.dims())?;
+    let d_output = lane.tensor_of(d, pass.parameters.device())?;
+    let d_output = d_output.reshape(output.dims())?;
     let store = (output * &d_output)?.sum_all()?.backward()?;
     for id in program.parameters() {
         let trained = pass.parameters.is_trainable(id);
@@ -70,7 +63,7 @@ pub(super) fn backward(
             None if *input == 0 => tensor.zeros_like()?,
             None => continue,
         };
-        found[*input] = Some(pass.rows_of(&gradient, lane)?);
+        found[*input] = Some(lane.rows_of(&gradient)?);
     }
     let [d_y, d_x, d_residual] = found;
     let d_y = match d_y {
@@ -78,30 +71,4 @@ pub(super) fn backward(
         None => lane.copy(d)?,
     };
     Ok((d_y, [d_x, d_residual]))
-}
-
-impl Pass<'_> {
-    /// Rows as a tensor of the parameters' device.
-    pub(crate) fn tensor_of(&self, rows: &Rows, lane: &Lane) -> Result<Tensor> {
-        let f32 = lane.with(Number::F32);
-        let converted = lane.converted(rows, &f32)?;
-        let numbers = self.floats_at(converted.address(), rows.count())?;
-        let device: &Device = self.parameters.device();
-        Ok(Tensor::from_vec(numbers, (rows.n, rows.columns), device)?)
-    }
-
-    /// A tensor as rows of a lane.
-    pub(crate) fn rows_of(&self, tensor: &Tensor, lane: &Lane) -> Result<Rows> {
-        let n = tensor.dim(0)?;
-        let columns = tensor.elem_count() / n.max(1);
-        let host = tensor.to_device(&Device::Cpu)?.contiguous()?;
-        let bytes: Vec<u8> = HostSlice::of(&host)
-            .iter()
-            .flat_map(|number| number.to_ne_bytes())
-            .collect();
-        let f32 = lane.with(Number::F32);
-        let rows = f32.rows(n, columns)?;
-        f32.queue.upload(rows.address(), &bytes)?;
-        f32.converted(&rows, lane)
-    }
 }
