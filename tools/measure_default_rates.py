@@ -3,7 +3,7 @@
     cargo build --release --workspace
     python tools/measure_default_rates.py --minilm MODEL_DIR --data SHARED/data
 
-Six data sets (at most 1000 rows of training data, drawn by class), four methods, three rates, three seeds: three epochs of
+Six data sets (at most 1000 rows of training data, drawn by class), four methods, three or four rates, three seeds: three epochs of
 MiniLM with the schedule `full`, all else as `progtune` has it by default. The figure of a run is the metric of at most 500
 evaluation rows after the last epoch. STS-B is measured with both initialisations of the head. Every run is a line of
 `tools/default_rates/record.jsonl`; a second call measures only what is missing there, and `--table` only prints the tables.
@@ -24,11 +24,11 @@ SETS = {  # name -> metric, flags; DATA stands for the directory of the data set
     "TREC": ("eval_accuracy", "--train-file WORK/trec.tsv --validation-file WORK/trec-test.tsv"),
     "WNUT17": ("eval_f1", "--train-file DATA/WNUT17/wnut17train.conll --validation-file DATA/WNUT17/emerging.dev.conll"),
 }
-METHODS = {  # method -> rates; the second one was the default before
+METHODS = {  # method -> rates
     "none": ["2e-5", "5e-5", "1e-4"],
-    "lora": ["2e-4", "5e-4", "2e-3"],
+    "lora": ["2e-4", "5e-4", "1e-3", "2e-3"],
     "adapter": ["1e-4", "5e-4", "1e-3"],
-    "bitfit": ["4e-4", "1e-3", "4e-3"],
+    "bitfit": ["4e-4", "1e-3", "2e-3", "4e-3"],
 }
 
 

@@ -353,7 +353,7 @@ pub(crate) const QUESTIONS: List = &[
 ];
 pub(crate) const ORDER: List = &[&NO_SHUFFLE, &NO_GROUP_BY_LENGTH];
 pub(crate) const MEMORY: List = &[&RECOMPUTE, &MEMORY_BUDGET];
-pub(crate) const OUTPUTS: List = &[&OUTPUT, &OVERWRITE_OUTPUT, &LOGGING_STEPS];
+pub(crate) const OUTPUTS: List = &[&OUTPUT, &OVERWRITE_OUTPUT, &LOGGING_STEPS, &PROFILE];
 pub(crate) const CHECKPOINTS: List = &[
     &SAVE_STRATEGY,
     &SAVE_STEPS,

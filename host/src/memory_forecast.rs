@@ -31,20 +31,21 @@
 //! tape is T·H except in the current block and in the last one. A frozen block holds its input and
 //! output.
 //!
-//! Only the fused path is forecast. Memory that the allocator cannot return is a share of the
+//! The path of candle's primitives is not forecast; [`gpu`] forecasts that of a GPU. Memory that the allocator cannot return is a share of the
 //! activations ([`SLACK`]).
 
 mod batch_shape;
 pub(crate) mod budget;
+mod gpu;
 mod rewrites;
 
 pub(crate) use batch_shape::BatchShape;
 
-use crate::config::{BatchingConfig, TrainingConfig};
+use crate::config::{BatchingConfig, MachineConfig, TrainingConfig};
 use progtune_engine::{
     HeadKind, Result,
     model::{
-        Depth, ModelConfig,
+        ComputePath, Depth, ModelConfig, Precision,
         description::{ParameterInfo, sites},
         fused::most_task_rows,
         keeps_both_directions,
@@ -121,6 +122,8 @@ pub(crate) struct MemoryForecast<'a> {
     cached_bytes: Vec<u64>,
     /// Whether the best model is saved after an evaluation.
     keeps_best: bool,
+    /// The size of an activation in bytes, if a GPU computes them.
+    on_gpu: Option<u64>,
 }
 
 impl<'a> MemoryForecast<'a> {
@@ -133,7 +136,7 @@ impl<'a> MemoryForecast<'a> {
         config: &'a ModelConfig,
         head: HeadKind,
         model_plan: &'a ModelPlan,
-        threads: Option<usize>,
+        machine: &MachineConfig,
     ) -> Result<Self> {
         let shapes = |added: bool| -> BTreeMap<String, Vec<u64>> {
             let list = model_plan.parameters.iter();
@@ -156,7 +159,8 @@ impl<'a> MemoryForecast<'a> {
             };
             add_rewrite(&mut kept[block], rewrite, site, &base, &added)?;
         }
-        let threads = threads
+        let threads = machine
+            .threads
             .or_else(|| std::thread::available_parallelism().ok().map(usize::from))
             .unwrap_or(1);
         Ok(Self {
@@ -171,6 +175,12 @@ impl<'a> MemoryForecast<'a> {
             eval_batch: BatchShape::default(),
             cached_bytes: Vec::new(),
             keeps_best: false,
+            on_gpu: (machine.path() == ComputePath::Gpu).then(|| {
+                match machine.precision.on(machine.device) {
+                    Precision::Bf16 => 2,
+                    _ => FLOAT,
+                }
+            }),
         })
     }
 
@@ -223,7 +233,10 @@ impl<'a> MemoryForecast<'a> {
 
     /// Returns the largest phase of a run with these stages.
     pub(crate) fn peak(&self, stages: &[Stage], recompute: bool) -> Footprint {
-        let mut phases = vec![self.saving()];
+        let mut phases = Vec::new();
+        if self.on_gpu.is_none() {
+            phases.push(self.saving());
+        }
         for stage in stages {
             phases.push(self.training(stage, recompute));
             phases.push(self.evaluation(stage));
@@ -243,6 +256,9 @@ impl<'a> MemoryForecast<'a> {
     }
 
     fn training(&self, stage: &Stage, recompute: bool) -> Footprint {
+        if let Some(number) = self.on_gpu {
+            return self.training_on_gpu(stage, recompute, number);
+        }
         let trained = Trained::of(self.model_plan, stage, self.config.blocks());
         let activations = self.activations(&trained, self.batch, recompute);
         let mut more = vec![("packed weights", FLOAT * self.packed(&trained))];
@@ -255,6 +271,9 @@ impl<'a> MemoryForecast<'a> {
     }
 
     fn evaluation(&self, stage: &Stage) -> Footprint {
+        if let Some(number) = self.on_gpu {
+            return self.evaluation_on_gpu(stage, number);
+        }
         let activations = self.forward(self.eval_batch) + self.scratch(self.eval_batch);
         let packed = self.block_weights() * self.config.blocks() as u64;
         let mut more = vec![("packed weights", FLOAT * packed)];

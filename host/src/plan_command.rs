@@ -16,7 +16,7 @@ use crate::{
 };
 use progtune_engine::{
     HeadKind, Result,
-    model::ModelConfig,
+    model::{ComputePath, ModelConfig},
     optim::LrRestart,
     plan::{EpochForecast, ModelPlan, PlanNames, RunPlan, Stage, View, to_json, to_svg},
     plugin::{self, LoadedMethod, Plugins},
@@ -179,6 +179,8 @@ struct Predicted {
     epochs: Vec<EpochForecast>,
     /// The peak of the whole run, including loading and saving.
     peak_bytes: Option<u64>,
+    /// Whether it is that of a GPU.
+    is_on_gpu: bool,
     /// The description of the assumed sequences.
     basis: String,
     /// `None` if there is no cache, or the data is unknown.
@@ -226,8 +228,13 @@ impl Predicted {
     fn note(&self) -> String {
         let peak = self.peak_bytes.map_or_else(String::new, |bytes| {
             format!(
-                "; at most {}, including loading and saving",
-                crate::memory_forecast::mib(bytes)
+                "; at most {}{}",
+                crate::memory_forecast::mib(bytes),
+                if self.is_on_gpu {
+                    " on the GPU"
+                } else {
+                    ", including loading and saving"
+                }
             )
         });
         let mut note = format!("predicted for this machine and {}{peak}\n", self.basis);
@@ -267,8 +274,7 @@ fn predict_run(
     loaded: Option<&Loaded>,
 ) -> Result<Predicted> {
     let stages = &run_plan.first_stages();
-    let memory_forecast =
-        MemoryForecast::new(model.0, model.1, model_plan, config.machine.threads)?;
+    let memory_forecast = MemoryForecast::new(model.0, model.1, model_plan, &config.machine)?;
     let longest = longest.min(model.0.max_tokens());
     let (data, memory_forecast, basis) = with_batches(config, longest, memory_forecast, loaded)?;
     let settled = settle(config, &memory_forecast, &run_plan.stages)?;
@@ -302,20 +308,22 @@ fn predict_run(
         cache.as_ref(),
     )?;
     phase.finish();
-    let fused = config.machine.is_fused();
+    let is_forecast = config.machine.path() != ComputePath::Composed;
     Ok(Predicted {
         epochs: stages
             .iter()
             .zip(secs)
             .map(|(stage, secs)| EpochForecast {
                 secs,
-                peak_bytes: fused.then(|| memory_forecast.stage_peak(stage, settled.recompute)),
+                peak_bytes: is_forecast
+                    .then(|| memory_forecast.stage_peak(stage, settled.recompute)),
             })
             .collect(),
-        peak_bytes: fused.then(|| {
+        peak_bytes: is_forecast.then(|| {
             let peak = memory_forecast.peak(&run_plan.stages, settled.recompute);
             peak.total()
         }),
+        is_on_gpu: config.machine.path() == ComputePath::Gpu,
         basis,
         cache,
         note: settled.note,

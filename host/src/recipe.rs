@@ -38,11 +38,12 @@ use progtune_engine::{
     plan::Stage,
     plugin::LoadedSchedule,
 };
+use progtune_kernels::timed;
 use progtune_pipeline::{
     BatchSource, Batches, batch_order::BatchOrder, token_store::Examples, with_batches,
 };
 use progtune_plugin_api::records::DecisionRecord;
-use progtune_process::interrupt;
+use progtune_process::{interrupt, terminal::note, timeline::Timeline};
 use saving::{Moment, Saving};
 use std::time::Instant;
 use step_record::Taken;
@@ -59,8 +60,14 @@ pub fn train(config: &RunConfig, started: Instant) -> Result<()> {
         _ if config.output.overwrite => EarlierRun::IsReplaced,
         _ => EarlierRun::Stays,
     };
+    let profile = config.output.profile.as_deref();
+    let timeline = profile.map(Timeline::begin).transpose()?;
     let claim = Claim::take(config.output_dir(), earlier_run, &config.inputs)?;
-    prepare_train_save(&claim, config, started).map_err(|error| claim.explain(error))
+    let trained = prepare_train_save(&claim, config, started);
+    if let Some(timeline) = timeline {
+        note(&timeline.finish("step")?);
+    }
+    trained.map_err(|error| claim.explain(error))
 }
 
 fn prepare_train_save(claim: &Claim, config: &RunConfig, started: Instant) -> Result<()> {
@@ -101,7 +108,8 @@ fn prepare_train_save(claim: &Claim, config: &RunConfig, started: Instant) -> Re
         run.restore(checkpoint)?;
     }
     drop(checkpoint);
-    let summary = run.train()?;
+    let trained = run.train();
+    let summary = trained.map_err(|error| prepared.explain(error))?;
     progress.finish();
     prepared.model.release_memory();
     cache.finish();
@@ -359,6 +367,7 @@ impl<'a> Run<'a> {
     /// the prefix cache ends, and the backward stops at the lowest trained block. Clipping and
     /// AdamW follow.
     fn step(&mut self, batches: &Batches) -> Result<()> {
+        timed!("step");
         let start = Instant::now();
         let number = self.summary.steps;
         let step = Step {
@@ -374,7 +383,10 @@ impl<'a> Run<'a> {
             started: start,
         };
         loop {
-            let next = batches.next_batch()?;
+            let next = {
+                timed!("wait for a batch");
+                batches.next_batch()?
+            };
             let (batch, ends_step) = (&next.batch, next.ends_step);
             // Tokens without a tag have no weight, and a step may consist of such tokens only.
             let denominator = if next.step_weight == 0.0 {
@@ -382,9 +394,11 @@ impl<'a> Run<'a> {
             } else {
                 next.step_weight
             };
-            let rows = self
-                .cache
-                .start(self.model, 0, &self.inputs.examples, batch)?;
+            let rows = {
+                timed!("rows of the prefix cache");
+                let examples = &self.inputs.examples;
+                self.cache.start(self.model, 0, examples, batch)?
+            };
             let gradients = &mut self.gradients;
             self.model
                 .accumulate(batch, rows, step, denominator, gradients)?;
@@ -397,6 +411,7 @@ impl<'a> Run<'a> {
         }
         let (parameters, gradients) = (&self.model.parameters, &mut self.gradients);
         gradients.check_reached(parameters)?;
+        timed!("norms and update");
         let blocks = self.model.config.blocks();
         let mut figures = self.optimizer.measure(parameters, gradients, blocks)?;
         // A GPU leaves out by itself what is not finite, but only the host can continue after it.

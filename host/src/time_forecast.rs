@@ -17,7 +17,10 @@
 //! optimizer update per step in proportion to the number of trained parameters, and the evaluation.
 //! The prefix cache saves the cost of the frozen blocks for the tokens that it holds.
 
-use crate::{config::RunConfig, prefix_cache::CacheForecast};
+use crate::{
+    config::{MachineConfig, RunConfig},
+    prefix_cache::CacheForecast,
+};
 use candle_core::{Device, Tensor};
 use progtune_engine::rng::Stream;
 use progtune_engine::{
@@ -25,7 +28,7 @@ use progtune_engine::{
     model::{
         Model, ModelConfig, Parameters, Step, description::ParameterInfo, graph::initial_value,
     },
-    open_device,
+    model_on, open_device,
     optim::{AdamW, Settings},
     plan::{EpochSecs, ModelPlan, Stage},
     plugin::LoadedMethod,
@@ -431,8 +434,14 @@ impl Small {
             values.push(value.to_device(&device)?);
         }
         let parameters = Parameters::new(model_plan.parameters.clone(), values)?;
-        let fused = run.machine.is_fused();
-        let mut model = Model::new(config, parameters, head, &model_plan.rewrites, fused)?;
+        let MachineConfig {
+            device,
+            kernels,
+            precision,
+            ..
+        } = run.machine;
+        let machine = (device, kernels, precision);
+        let mut model = model_on(machine, config, parameters, head, &model_plan.rewrites)?;
         model.frozen_dropout = run.training.frozen_dropout;
         model.recompute = recompute;
         Ok(Self { model, model_plan })

@@ -26,7 +26,7 @@ use crate::{
     plan::ModelPlan,
 };
 use candle_core::{Device, Tensor, Var};
-use progtune_plugin_api::records::Role;
+use progtune_plugin_api::records::{Rewrite, Role};
 use progtune_process::{Phase, short_list};
 
 /// Everything that determines a model's first values.
@@ -93,6 +93,28 @@ pub struct BaseWeights {
     values: Vec<Option<Var>>,
 }
 
+/// A model that computes on a device, with these kernels and the precision of their products. The
+/// parameters are there.
+///
+/// # Errors
+/// If the kernels of a GPU do not take the model, or CUDA's libraries are not there.
+pub fn model_on(
+    (device, kernels, precision): (DeviceChoice, Kernels, Precision),
+    config: ModelConfig,
+    parameters: Parameters,
+    head: HeadKind,
+    rewrites: &[Rewrite],
+) -> Result<Model> {
+    let (path, precision) = (kernels.path_on(device), precision.on(device));
+    let is_fused = path == ComputePath::Fused;
+    let mut model = Model::new(config, parameters, head, rewrites, is_fused)?;
+    model.set_operands(precision.operands());
+    if path == ComputePath::Gpu {
+        gpu::put_on(&mut model, &open_device(device)?, precision)?;
+    }
+    Ok(model)
+}
+
 impl Assembly<'_> {
     /// Reads or makes every parameter, and moves it to the device.
     pub fn build(self) -> Result<Model> {
@@ -156,19 +178,13 @@ impl Assembly<'_> {
         let not_in_base = made_new.iter().chain(from_adapter);
         let not_in_base = not_in_base.map(|name| parameters.id(name));
         let not_in_base = not_in_base.collect::<Result<_>>()?;
-        let path = self.kernels.path_on(self.device);
-        let precision = self.precision.on(self.device);
         let config = ModelConfig {
             position_shift: self.model_plan.position_shift,
             ..self.config
         };
         let rewrites = &self.model_plan.rewrites;
-        let is_fused = path == ComputePath::Fused;
-        let mut model = Model::new(config, parameters, self.head, rewrites, is_fused)?;
-        model.set_operands(precision.operands());
-        if path == ComputePath::Gpu {
-            gpu::put_on(&mut model, &device, precision)?;
-        }
+        let machine = (self.device, self.kernels, self.precision);
+        let mut model = model_on(machine, config, parameters, self.head, rewrites)?;
         model.not_in_base = not_in_base;
         Ok(model)
     }

@@ -27,7 +27,7 @@ pub mod rng;
 // Errors.
 pub use error::{Error, NotFinite, Result};
 // From a directory, or the model inside the program, to a model that can be trained.
-pub use assemble::{Assembly, BaseWeights, InitialValues, open_device};
+pub use assemble::{Assembly, BaseWeights, InitialValues, model_on, open_device};
 pub use model_source::{EMBEDDED_VOCABULARY, ModelSource};
 // The input of a step: examples and their targets, without padding.
 pub use batch::{Batch, EncodedExample, Labels, Target};

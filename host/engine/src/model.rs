@@ -54,7 +54,7 @@ use description::HeadKind;
 use gpu::Gpu;
 use layout::{Block, Layout};
 use pass::{BlockMode, Pass};
-use progtune_kernels::gemm::Operands;
+use progtune_kernels::{gemm::Operands, timed};
 use progtune_plugin_api::records::Rewrite;
 use scratch::Scratch;
 
@@ -289,6 +289,7 @@ impl Model {
                 None => return Ok(value),
             }
         }
+        timed!("embeddings backward");
         match embeddings_tape {
             Some(EmbeddingsTape::Fused(tape)) => {
                 let d = HostSlice::of(&d.contiguous()?).to_vec();
@@ -323,6 +324,7 @@ impl Model {
         below: bool,
         gradients: &mut Gradients,
     ) -> Result<(f64, Option<Tensor>)> {
+        timed!("head");
         let head = &self.layout.head;
         if self.fused {
             let rows = HostSlice::of(&hidden);
@@ -374,6 +376,7 @@ impl Model {
 
     /// The input of the first block, `[T, hidden]`, and its tape if the embeddings are trained.
     fn embed(&self, pass: &Pass<'_>, depth: Depth) -> Result<(Tensor, Option<EmbeddingsTape>)> {
+        timed!("embeddings forward");
         let record = depth == Depth::Embeddings;
         let dropout = self.embeddings_drop_out(depth);
         let embeddings = &self.layout.embeddings;
@@ -431,6 +434,7 @@ impl Model {
         pass: &Pass<'_>,
         mode: BlockMode,
     ) -> Result<(Tensor, Option<Tape>)> {
+        timed!("block forward", block.number);
         if self.fused {
             let (rows, tape) = fused::block_forward(block, x, pass, mode)?;
             return Ok((
@@ -452,6 +456,7 @@ impl Model {
         pass: &Pass<'_>,
         gradients: &mut Gradients,
     ) -> Result<Option<Tensor>> {
+        timed!("block backward", block.number);
         match tape {
             Tape::Fused(tape) => {
                 let d = HostSlice::of(&d.contiguous()?).to_vec();

@@ -19,6 +19,7 @@
 //! assert_eq!(g, [0.0, 0.0]);
 //! ```
 
+use crate::timed_task;
 use crate::{math::sum_by, simd::simd_fn};
 use rayon::prelude::*;
 
@@ -53,7 +54,10 @@ pub fn step(p: &mut [f32], g: &mut [f32], m: &mut [f32], v: &mut [f32], update: 
         .zip(g.par_chunks_mut(CHUNK))
         .zip(m.par_chunks_mut(CHUNK))
         .zip(v.par_chunks_mut(CHUNK))
-        .for_each(|(((p, g), m), v)| step_chunk(p, g, m, v, &c));
+        .for_each(|(((p, g), m), v)| {
+            timed_task!("update");
+            step_chunk(p, g, m, v, &c);
+        });
 }
 
 /// The state of the rows of a table of which few get a gradient in a step (an embedding).
@@ -94,6 +98,7 @@ pub fn step_rows(
         .zip(v.par_chunks_mut(chunk))
         .zip(touched.par_chunks(ROWS).zip(live.par_chunks(ROWS)))
         .for_each(|((((p, g), m), v), (touched, live))| {
+            timed_task!("update of a table");
             for (row, (&touched, &live)) in touched.iter().zip(live).enumerate() {
                 let range = row * columns..(row + 1) * columns;
                 let (p, m, v) = (
@@ -177,7 +182,10 @@ pub fn sum_of_squares_rows(g: &[f32], touched: &[bool], columns: usize) -> f64 {
 pub fn sum_of_squares(g: &[f32]) -> f64 {
     let partials: Vec<f64> = g
         .par_chunks(CHUNK)
-        .map(|chunk| f64::from(squares(chunk)))
+        .map(|chunk| {
+            timed_task!("norm");
+            f64::from(squares(chunk))
+        })
         .collect();
     partials.iter().sum()
 }

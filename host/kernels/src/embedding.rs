@@ -14,6 +14,7 @@
 //! ```
 
 use crate::elementwise::add_scaled;
+use crate::timed_task;
 use rayon::prelude::*;
 
 /// `y[r] = Σ_tables table[ids[r]]`; each table is `[entries, columns]` with one id per row of `y`.
@@ -39,6 +40,7 @@ pub fn backward(d_table: &mut [f32], ids: &[u32], d_y: &[f32], columns: usize) {
         .par_chunks_mut(entries * columns)
         .enumerate()
         .for_each(|(i, chunk)| {
+            timed_task!("gradient of a table");
             let (first, last) = (i * entries, i * entries + chunk.len() / columns);
             for (&id, d_row) in ids.iter().zip(d_y.chunks(columns)) {
                 let id = id as usize;

@@ -31,6 +31,7 @@ pub mod math;
 pub mod matrix;
 pub mod simd;
 pub mod threads;
+pub mod timeline;
 
 #[cfg(test)]
 mod testing;

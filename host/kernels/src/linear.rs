@@ -20,6 +20,7 @@
 //! assert_eq!(y, [34.5]);
 //! ```
 
+use crate::timed_task;
 use crate::{
     gemm::{PackedColumns, PackedRows, Start, multiply},
     matrix::Matrix,
@@ -86,6 +87,7 @@ pub fn backward_weights(jobs: Vec<WeightGradient<'_>>) {
         }
     }
     tasks.into_par_iter().for_each(|(chunk, d_y, x)| {
+        timed_task!("weight gradient");
         ROWS.with_borrow_mut(|rows| {
             rows.set_operands(x.operands());
             rows.pack(d_y);

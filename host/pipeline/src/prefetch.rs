@@ -10,6 +10,7 @@ use std::{
     sync::mpsc::{Receiver, SyncSender, sync_channel},
     thread,
 };
+use tracing::trace_span;
 
 /// The maximum number of ready batches, in addition to the one in use.
 const READY: usize = 2;
@@ -75,6 +76,19 @@ pub fn with_batches<R>(
 }
 
 impl BatchSource<'_> {
+    /// The batches of the next step; none at the end of an epoch.
+    fn assemble(
+        &self,
+        batches: &mut impl Iterator<Item = Result<Vec<usize>>>,
+    ) -> Result<Vec<Batch>> {
+        // A mark for `--profile`, as of `progtune_kernels::timed`.
+        let _timed =
+            trace_span!(target: "timeline.phase", "assemble the batches of a step").entered();
+        let step = batches.take(self.order.batches_per_step());
+        step.map(|indices| self.examples.batch(&indices?, self.first_position))
+            .collect()
+    }
+
     fn send(
         self,
         epochs: RangeInclusive<u32>,
@@ -85,11 +99,7 @@ impl BatchSource<'_> {
         for epoch in epochs {
             let mut batches = self.order.epoch(epoch).skip(std::mem::take(&mut skipped));
             loop {
-                let step = batches.by_ref().take(self.order.batches_per_step());
-                let step: Result<Vec<Batch>> = step
-                    .map(|indices| self.examples.batch(&indices?, self.first_position))
-                    .collect();
-                let step = match step {
+                let step = match self.assemble(&mut batches) {
                     Ok(step) if step.is_empty() => break,
                     Ok(step) => step,
                     Err(error) => {

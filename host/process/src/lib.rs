@@ -21,6 +21,8 @@ pub mod interrupt;
 pub mod logging;
 // Printing, colours, bars, notes and events.
 pub mod terminal;
+// What every thread did, for `--profile`.
+pub mod timeline;
 
 // Errors, and the signals among them.
 pub use error::{Error, Result};

@@ -4,6 +4,7 @@
 use crate::{
     files::journal::{Journal, Mark},
     terminal::{self, Colour, events},
+    timeline,
 };
 use progtune_plain_text::shown;
 use serde_json::{Map, Value, json};
@@ -21,7 +22,9 @@ use tracing::{
     field::{Field, Visit},
 };
 use tracing_subscriber::{
-    EnvFilter, Layer, fmt,
+    EnvFilter, Layer,
+    filter::filter_fn,
+    fmt,
     fmt::MakeWriter,
     layer::{Context, SubscriberExt},
     util::SubscriberInitExt,
@@ -152,6 +155,7 @@ pub fn start(verbose: u8) {
     let _ = tracing_subscriber::registry()
         .with(Terminal.with_filter(filter))
         .with(file)
+        .with(timeline::Recorder.with_filter(filter_fn(timeline::records)))
         .try_init();
 }
 

@@ -30,6 +30,14 @@ pub(crate) static LOGGING_STEPS: Flag<usize> = Flag::key(
 .default("50")
 .form(limit());
 
+pub(crate) static PROFILE: Flag<PathBuf> = Flag::key(
+    "profile",
+    "FILE",
+    "Timeline of all threads in Chrome's trace format (for ui.perfetto.dev), and where a step's time goes",
+)
+.computed("none")
+.example("trace.json");
+
 /// The output of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutputConfig {
@@ -39,6 +47,8 @@ pub struct OutputConfig {
     pub overwrite: bool,
     /// Steps between progress lines if there is no progress bar; at least 1.
     pub(crate) logging_steps: usize,
+    /// The file of the run's timeline.
+    pub(crate) profile: Option<PathBuf>,
 }
 
 impl OutputConfig {
@@ -47,10 +57,11 @@ impl OutputConfig {
             directory: settings.path(&OUTPUT)?,
             overwrite: settings.get(&OVERWRITE_OUTPUT)?,
             logging_steps: settings.get(&LOGGING_STEPS)?,
+            profile: settings.path(&PROFILE)?,
         })
     }
 
-    /// Writes the keys except `overwrite`, which holds for a single run and not for every
+    /// Writes the keys except `overwrite` and `profile`, which hold for a single run and not for every
     /// repetition from the file.
     pub(super) fn write(&self, written: &mut Written) {
         written.set_if(&OUTPUT, self.directory.as_deref());

@@ -136,6 +136,7 @@ fn defaults_are_those_of_the_design() {
             directory: None,
             overwrite: false,
             logging_steps: 50,
+            profile: None,
         },
         saving: default_saving(),
         plugins: PluginSources::default(),

@@ -4,7 +4,7 @@ use super::{Footprint, MemoryForecast, mib};
 use crate::{config::RunConfig, prefix_cache::Mode};
 use progtune_engine::{
     Error, HeadKind, Result,
-    model::ModelConfig,
+    model::{ComputePath, ModelConfig},
     plan::{ModelPlan, Stage},
 };
 use progtune_pipeline::{EvalSplit, token_store::Examples};
@@ -34,8 +34,7 @@ pub(crate) fn settle_memory(
     stages: &[Stage],
     (examples, eval_splits): (&Examples, &[EvalSplit]),
 ) -> Result<Settled> {
-    let memory_forecast =
-        MemoryForecast::new(model_config, head, model_plan, config.machine.threads)?;
+    let memory_forecast = MemoryForecast::new(model_config, head, model_plan, &config.machine)?;
     let memory_forecast = match config.memory.budget {
         // Without a budget there is no forecast.
         None => memory_forecast,
@@ -47,10 +46,35 @@ pub(crate) fn settle_memory(
     settle(config, &memory_forecast, stages)
 }
 
+/// An error of a run, with the forecast if the GPU has no memory left.
+pub(crate) fn explained(
+    error: Error,
+    config: &RunConfig,
+    (model_config, head): (&ModelConfig, HeadKind),
+    model_plan: &ModelPlan,
+    stages: &[Stage],
+    (examples, eval_splits): (&Examples, &[EvalSplit]),
+) -> Error {
+    if !matches!(error, Error::GpuMemory) {
+        return error;
+    }
+    let recompute = config.memory.recompute;
+    let forecast = MemoryForecast::new(model_config, head, model_plan, &config.machine)
+        .and_then(|new| new.with_data(&config.batching, &config.training, examples, eval_splits))
+        .map(|forecast| forecast.peak(stages, recompute).describe());
+    match forecast {
+        Ok(note) => Error::Noted {
+            source: Box::new(error),
+            note,
+        },
+        Err(_) => error,
+    }
+}
+
 /// Makes the run fit its budget, or refuses it. Without a budget all settings stay as requested.
 ///
 /// # Errors
-/// Fails if the run does not fit even with recomputation, or is not on the fused path.
+/// Fails if the run does not fit even with recomputation, or candle's primitives compute it.
 pub(crate) fn settle(
     config: &RunConfig,
     memory_forecast: &MemoryForecast<'_>,
@@ -65,11 +89,11 @@ pub(crate) fn settle(
     let Some(budget) = config.memory.budget else {
         return Ok(as_asked);
     };
-    if !config.machine.is_fused() {
+    if config.machine.path() == ComputePath::Composed {
         return Err(Error::Usage(format!(
-            "--memory-budget {budget}: memory is forecast only for the fused kernels on the CPU, but this run has --device {} \
-             and --kernels {}; remove the budget, or use --device cpu with --kernels auto",
-            config.machine.device, config.machine.kernels
+            "--memory-budget {budget}: memory is forecast only for the fused kernels, but this run has --kernels {}; remove \
+             the budget, or use --kernels auto",
+            config.machine.kernels
         )));
     }
     let left = |peak: &Footprint| {

@@ -3,7 +3,11 @@
 
 use super::*;
 use crate::config::RunConfig;
-use progtune_engine::{EncodedExample, ModelSource, plan::ModelPlan};
+use progtune_engine::{
+    EncodedExample, ModelSource,
+    model::{Device, Kernels},
+    plan::ModelPlan,
+};
 use progtune_pipeline::batch_order::BatchLimit;
 
 fn stage(
@@ -20,12 +24,22 @@ fn stage(
     }
 }
 
+fn on(device: Device, precision: Precision) -> MachineConfig {
+    MachineConfig {
+        threads: Some(1),
+        device,
+        kernels: Kernels::Auto,
+        precision,
+    }
+}
+
 #[test]
 fn footprints_add_up() {
     let config = ModelSource::Embedded.config().unwrap();
     let head = HeadKind::Sequence(2);
     let model_plan = ModelPlan::new(&config, head, None, false).unwrap();
-    let mut memory_forecast = MemoryForecast::new(&config, head, &model_plan, Some(1)).unwrap();
+    let mut memory_forecast =
+        MemoryForecast::new(&config, head, &model_plan, &on(Device::Cpu, Precision::F32)).unwrap();
     memory_forecast.batch = BatchShape::of([10, 30]);
     let (h, i, heads) = (384, 1536, 12);
     let of = |stage: &Stage| Trained::of(&model_plan, stage, 6);
@@ -71,6 +85,44 @@ fn footprints_add_up() {
         footprint.total(),
         footprint.parts.iter().map(|(_, n)| n).sum::<u64>()
     );
+}
+
+/// What the CUDA kernels hold, with f32 and with bf16.
+#[test]
+fn footprints_on_a_gpu_add_up() {
+    let config = ModelSource::Embedded.config().unwrap();
+    let head = HeadKind::Sequence(2);
+    let model_plan = ModelPlan::new(&config, head, None, false).unwrap();
+    let everything = stage(&model_plan, |_| true);
+    let (h, i, heads) = (384, 1536, 12);
+    for (precision, number) in [(Precision::F32, 4), (Precision::Bf16, 2)] {
+        let machine = on(Device::Cuda(0), precision);
+        let mut forecast = MemoryForecast::new(&config, head, &model_plan, &machine).unwrap();
+        forecast.batch = BatchShape::of([10, 30]);
+        let footprint = forecast.peak(std::slice::from_ref(&everything), false);
+        // Five tapes of 40 rows and the embeddings', and the backward of the fifth block; the last
+        // block, whose tape has two rows, needs less.
+        let tape = number * (40 * 3 * h + 40 * (4 * h + i)) + 4 * 40 * (heads + 2);
+        let backward = number * 40 * (3 * h + 2 * i) + 4 * 40 * i;
+        let activations = 40 * (number * h + 4) + 5 * tape + backward;
+        let activations = activations + 4 * 2 * 6 * h + 64 * 40;
+        let parameters = 4 * model_plan.model_size();
+        let copies = if number == 2 {
+            2 * 6 * h * (4 * h + 2 * i)
+        } else {
+            0
+        };
+        let expected = [
+            ("parameters", parameters),
+            ("weights in bf16", copies),
+            ("gradients", parameters),
+            ("optimizer", 2 * parameters),
+            ("activations", activations + activations / 16),
+            ("workspace", 32 << 20),
+        ];
+        assert_eq!(footprint.parts, expected);
+        assert_eq!(footprint.phase, "training in epoch 1");
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::{
     config::{Decided, InputsConfig, RunConfig, ScheduleAndMethod, TrainingConfig, max_length},
     evaluations::EvalTimes,
     fetch::{Fetcher, ModelFiles, warn_of_another_base},
-    memory_forecast::budget::settle_memory,
+    memory_forecast::budget::{explained, settle_memory},
     model_tokenizer::open_tokenizer,
     run_examples::{load_data, load_test},
     split_remarks,
@@ -247,6 +247,19 @@ impl<'a> Prepared<'a> {
             head_bias,
             model,
         })
+    }
+
+    /// An error of the run, with the forecast of its memory if a GPU has too little.
+    pub(crate) fn explain(&self, error: Error) -> Error {
+        let inputs = self.inputs;
+        explained(
+            error,
+            inputs.config,
+            (&inputs.model.config, HeadKind::of(inputs.task())),
+            &inputs.model_plan,
+            &self.run_plan.stages,
+            (&inputs.examples, &inputs.eval_splits),
+        )
     }
 
     /// The first values of the model's parameters, which are read again.

@@ -19,6 +19,7 @@ mod origins;
 mod planning;
 mod predicting;
 mod printed_commands;
+mod profile;
 mod progress;
 mod repeating;
 mod results;

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::micro::{MR, NR};
+use crate::timed_task;
 use crate::{
     bf16,
     matrix::Matrix,
@@ -87,9 +88,10 @@ impl PackedColumns {
         use rayon::prelude::*;
         let operands = self.operands;
         let (to, size) = self.room(b);
-        to.par_chunks_mut(size)
-            .enumerate()
-            .for_each(|(panel, to)| pack_panel(operands, to, b, panel * NR));
+        to.par_chunks_mut(size).enumerate().for_each(|(panel, to)| {
+            timed_task!("pack");
+            pack_panel(operands, to, b, panel * NR);
+        });
     }
 
     /// Like [`PackedColumns::pack`], but only on this thread.

@@ -73,7 +73,8 @@ fn every_key_of_training_round_trips() {
         let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
         let config = resolve_with(&flags, &[], "").unwrap_or_else(|error| panic!("{error}"));
         // These are requested for a single run, so they are not written.
-        let is_of_single_run = ["overwrite_output", "resume", "allow_changed"].contains(&key.name);
+        let is_of_single_run =
+            ["overwrite_output", "profile", "resume", "allow_changed"].contains(&key.name);
         if !is_of_single_run {
             assert_round_trip(&config);
         }

@@ -84,6 +84,7 @@ fn unusual() -> RunConfig {
             directory: Some("runs/x".into()),
             overwrite: false,
             logging_steps: 5,
+            profile: None,
         },
         saving: unusual_saving(),
         plugins: PluginSources {
@@ -170,7 +171,7 @@ fn config_toml_tells_how_unset_keys_are_decided() {
     for key in keys()
         .filter(|key| !matches!(key.scope, Scope::Inference | Scope::Display))
         .filter(|key| !key.name.ends_with("_opt"))
-        .filter(|key| !["overwrite_output", "resume"].contains(&key.name))
+        .filter(|key| !["overwrite_output", "profile", "resume"].contains(&key.name))
     {
         assert!(toml.contains(key.name), "{} is not in\n{toml}", key.name);
     }

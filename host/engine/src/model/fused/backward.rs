@@ -24,7 +24,7 @@ use crate::{
         scratch::{Buffer, Direction, Workspace},
     },
 };
-use progtune_kernels::layer_norm;
+use progtune_kernels::{layer_norm, timed, timed_task};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -67,6 +67,7 @@ pub(crate) fn backward(
     } else {
         run.rows_at_once(&tasks, &mut d, d_x.as_deref_mut(), &mut kept)?
     };
+    timed!("sums of gradients");
     let sums = Partials::collect(partials, gradients);
     ready.derived_backward(block, &sums, pass, gradients)?;
     drop(ready);
@@ -94,6 +95,7 @@ impl<'a> Backward<'a> {
             .zip(kept_feed)
             .zip(kept_attend);
         work.map(|((((i, d), d_x), kept_feed), kept_attend)| {
+            timed_task!("backward");
             let mut partials = Partials::new(self.pass.parameters, self.scratch);
             let mut d_context = self.scratch.take(d.len());
             self.scratch.with_workspace(|w| {
@@ -135,6 +137,7 @@ impl<'a> Backward<'a> {
             .zip(kept_feed);
         let fed: Result<Vec<Partials<'a>>> = work
             .map(|(((i, d), d_context), kept)| {
+                timed_task!("backward");
                 let mut partials = Partials::new(self.pass.parameters, self.scratch);
                 let gradients = FeedGradients { d, d_context };
                 self.scratch.with_workspace(|w| {
@@ -149,6 +152,7 @@ impl<'a> Backward<'a> {
             .zip(kept_attend);
         let attended: Result<Vec<Partials<'a>>> = work
             .map(|((i, d_x), kept)| {
+                timed_task!("backward");
                 let mut partials = Partials::new(self.pass.parameters, self.scratch);
                 let task = &tasks.attend[i];
                 let gradients = AttendGradients {

@@ -39,6 +39,7 @@ use crate::{
         step::DropoutSite,
     },
 };
+use progtune_kernels::timed;
 
 /// The weights that the method computes.
 pub(super) type Rewritten = PerLinear<Option<RewrittenWeight>>;
@@ -90,6 +91,7 @@ impl<'a> ReadyBlock<'a> {
         mode: BlockMode,
         direction: Direction,
     ) -> Result<Self> {
+        timed!("pack weights");
         let p: &Parameters = pass.parameters;
         let backward = direction == Direction::Backward;
         let linears = PerLinear::try_from_fn(|site| {

@@ -19,7 +19,7 @@ use crate::{
         step::DropoutSite,
     },
 };
-use progtune_kernels::{dropout, embedding, layer_norm, linear::backward_bias};
+use progtune_kernels::{dropout, embedding, layer_norm, linear::backward_bias, timed_task};
 use rayon::prelude::*;
 
 /// The values that the backward needs: the LayerNorm's normalised rows and reciprocal deviations,
@@ -82,6 +82,7 @@ pub(crate) fn forward(
         .par_iter()
         .zip(pieces)
         .map(|(group, ((y, x_hat), rstd))| {
+            timed_task!("embeddings");
             let rows = group.rows.clone();
             let tables = [
                 (word, &batch.input_ids[rows.clone()]),
@@ -163,6 +164,7 @@ pub(crate) fn backward(
         .zip(pieces)
         .zip(&tape.end)
         .map(|((group, d), tapes)| {
+            timed_task!("embeddings");
             let mut partials = Partials::new(p, scratch);
             // Undoes (4).
             scratch.with_workspace(|w| {

@@ -22,6 +22,7 @@ use crate::{
     },
 };
 use candle_core::Tensor;
+use progtune_kernels::timed_task;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -157,6 +158,7 @@ impl Forward<'_> {
     fn without_tape(&self, tasks: &Tasks, x: &[f32], y: &mut [f32]) -> Result<()> {
         let ys = split(y, tasks.feed.iter().cloned(), self.hidden);
         tasks.attend.par_iter().zip(ys).try_for_each(|(task, y)| {
+            timed_task!("forward");
             let x = rows_of(x, &task.rows, self.hidden);
             let (mut attended, mut fed) = self.room(task.rows.len(), task.rows.len(), false);
             self.scratch.with_workspace(|w| {
@@ -185,6 +187,7 @@ impl Forward<'_> {
         let work = tasks.attend.par_iter().zip(attended).zip(fed);
         let tapes: Result<Vec<_>> = work
             .map(|((task, attended), fed)| {
+                timed_task!("forward");
                 let x = rows_of(x, &task.rows, h);
                 self.scratch.with_workspace(|w| {
                     let (context, tapes) = self.attend(task, x, x, attended, w)?;
@@ -209,6 +212,7 @@ impl Forward<'_> {
         let work = tasks.attend.par_iter().zip(pieces);
         let attend_tapes: Result<Vec<_>> = work
             .map(|(task, attended)| {
+                timed_task!("forward");
                 let rows = rows_of(x, &task.rows, h);
                 let queries = rows_of(first, &task.computed, h);
                 self.scratch
@@ -221,6 +225,7 @@ impl Forward<'_> {
         let work = tasks.feed.par_iter().zip(fed);
         let feed_tapes: Result<Vec<_>> = work
             .map(|(rows, fed)| {
+                timed_task!("forward");
                 let (context, x) = (rows_of(context, rows, h), rows_of(first, rows, h));
                 self.scratch
                     .with_workspace(|w| self.feed(rows, context, x, fed, w))

@@ -15,6 +15,7 @@ use crate::{
 use progtune_kernels::{
     linear::{WeightGradient, backward_weights},
     matrix::Matrix,
+    timed,
 };
 
 /// The rows that weight gradients read, for the weights that are trained: gradients of the layers'
@@ -123,6 +124,7 @@ impl Kept {
         pass: &Pass<'_>,
         gradients: &mut Gradients,
     ) -> Result<()> {
+        timed!("weight gradients");
         let inputs: PerLinear<Option<&[f32]>> = PerLinear {
             query: Some(tape.first_rows.as_deref().unwrap_or(x)),
             key: Some(x),
