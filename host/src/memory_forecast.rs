@@ -31,13 +31,14 @@
 //! tape is T·H except in the current block and in the last one. A frozen block holds its input and
 //! output.
 //!
-//! The path of candle's primitives is not forecast; [`gpu`] forecasts that of a GPU. Memory that the allocator cannot return is a share of the
-//! activations ([`SLACK`]).
+//! The path of candle's primitives is not forecast; [`gpu`] forecasts that of a GPU. Memory that
+//! the allocator cannot return is a share of the activations ([`SLACK`]).
 
 mod batch_shape;
 pub(crate) mod budget;
 mod gpu;
 mod rewrites;
+mod trained;
 
 pub(crate) use batch_shape::BatchShape;
 
@@ -45,7 +46,7 @@ use crate::config::{BatchingConfig, MachineConfig, TrainingConfig};
 use progtune_engine::{
     HeadKind, Result,
     model::{
-        ComputePath, Depth, ModelConfig, Precision,
+        ComputePath, ModelConfig, Precision,
         description::{ParameterInfo, sites},
         fused::most_task_rows,
         keeps_both_directions,
@@ -56,6 +57,7 @@ use progtune_pipeline::{EvalSplit, token_store::Examples};
 use progtune_plugin_api::records::Part;
 use rewrites::{Kept, add_rewrite};
 use std::collections::BTreeMap;
+use trained::Trained;
 
 /// Size of a number in bytes.
 const FLOAT: u64 = 4;
@@ -63,8 +65,8 @@ const FLOAT: u64 = 4;
 const PROGRAM: u64 = 42 << 20;
 /// Bytes of the tokenizer's tables per token of the vocabulary, measured.
 const TOKENIZER_TOKEN: u64 = 640;
-/// The share of the activations that is lost to fragmentation is 1/SLACK. Measured on batches of 128
-/// sentences: 3 % in full fine-tuning, 13 to 26 % where blocks are frozen.
+/// The share of the activations that is lost to fragmentation is 1/SLACK. Measured on batches of
+/// 128 sentences: 3 % in full fine-tuning, 13 to 26 % where blocks are frozen.
 const SLACK: u64 = 5;
 /// Size of a memory page, the least that a row of a table occupies.
 const PAGE: u64 = 4096;
@@ -466,35 +468,6 @@ impl<'a> MemoryForecast<'a> {
             shape.sequences * 12 * hidden
         };
         threads * (rows * (8 * hidden + 3 * inner) + 3 * scores) + of_head
-    }
-}
-
-/// The trained parts of a stage, as far as memory depends on them.
-struct Trained {
-    embeddings: bool,
-    /// The lowest block with a trained parameter, or the number of blocks if there is none.
-    lowest: usize,
-    /// Whether each block's weights are trained. One trained weight counts as all of the block's
-    /// weights.
-    weights: Vec<bool>,
-}
-
-impl Trained {
-    fn of(model_plan: &ModelPlan, stage: &Stage, blocks: usize) -> Self {
-        let infos = stage.trainable.iter();
-        let infos = infos.map(|&id| &model_plan.parameters[id]);
-        let mut weights = vec![false; blocks];
-        for info in infos.filter(|info| info.added.is_none() && info.shape.len() == 2) {
-            if let Some(block) = info.block {
-                weights[block] = true;
-            }
-        }
-        let depth = model_plan.depth(&stage.trainable);
-        Self {
-            embeddings: depth == Depth::Embeddings,
-            lowest: depth.frozen_blocks(),
-            weights,
-        }
     }
 }
 

@@ -3,8 +3,8 @@
 //! [`prepare`] reads everything that a run needs, `announce` shows its plan, and `save` writes its
 //! result. The epochs and the optimizer step between them are in this file. `decide` asks the
 //! schedule, `lr_restart` begins learning-rate curves, and `evaluation` measures the model.
-//! `step_record` records a step, `nonfinite_step` handles one that is not finite. Between steps, `saving` saves
-//! checkpoints, at which `resumption` continues a run.
+//! `step_record` records a step, and `nonfinite_step` handles one that is not finite. Between
+//! steps, `saving` saves checkpoints, at which `resumption` continues a run.
 
 mod announce;
 mod decide;

@@ -88,20 +88,22 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Result<(), String> {
 }
 
 /// Everything besides losses. Returns what was seen.
-fn checks(place: &Place, beside: &Path) -> Result<[&'static str; 6], String> {
+fn checks(place: &Place, beside: &Path) -> Result<[String; 7], String> {
     whole::same_bits_twice(place)?;
     whole::same_bits_on_the_cpu(place, beside)?;
     whole::resumes_on_the_other(place)?;
     whole::names_the_step_that_diverges(place)?;
+    let memory = whole::forecasts_memory(place)?;
     whole::out_of_memory(place)?;
     whole::names_absent_libraries(place)?;
     Ok([
-        "the same run twice: the same bits",
-        "--device cpu: the bits of a program without CUDA",
-        "checkpoints: a run continues on the other device, from the GPU to the CPU and back",
-        "a run that diverges: the step and the examples of the CPU",
-        "a GPU with too little memory: one message",
-        "each of CUDA's libraries that is absent: one message that names it",
+        "the same run twice: the same bits".into(),
+        "--device cpu: the bits of a program without CUDA".into(),
+        "checkpoints: a run continues on the other device, from the GPU to the CPU and back".into(),
+        "a run that diverges: the step and the examples of the CPU".into(),
+        memory,
+        "a GPU with too little memory: one message with the forecast".into(),
+        "each of CUDA's libraries that is absent: one message that names it".into(),
     ])
 }
 

@@ -25,6 +25,7 @@ pub(crate) mod loss;
 pub(crate) mod parameters;
 mod pass;
 pub(crate) mod per_linear;
+mod place;
 pub(crate) mod pytorch_file;
 pub(crate) mod safetensors_file;
 mod scratch;
@@ -130,11 +131,6 @@ impl Model {
         })
     }
 
-    /// Computes on a device from now on, with the kernels of [`gpu`].
-    pub fn set_lane(&mut self, lane: lane::Lane) {
-        self.gpu = Some(Gpu { lane });
-    }
-
     /// Empty gradients for the trainable set, where this model computes.
     ///
     /// # Errors
@@ -144,15 +140,6 @@ impl Model {
             Some(gpu) => Gradients::on_gpu(&self.parameters, &gpu.lane, self.config.blocks()),
             None => Ok(Gradients::new(&self.parameters)),
         }
-    }
-
-    /// Makes the products of the blocks round their operands to bfloat16, or not. Sums,
-    /// activations, parameters and the head stay in f32. The composed path computes in f32 only.
-    pub fn set_operands(&mut self, operands: Operands) {
-        let weights = self.layout.blocks.iter();
-        let weights = weights.flat_map(|block| block.linears.each());
-        let n_packed = weights.map(|(_, layer)| layer.in_dim * layer.out_dim).sum();
-        self.scratch = Scratch::for_weights(n_packed, operands);
     }
 
     /// Whether the head yields logits for every token. Otherwise it yields one row per sequence.

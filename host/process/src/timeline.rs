@@ -1,6 +1,6 @@
-//! The timeline of a run (`--profile FILE`): what every thread did and when, in the trace format of
-//! Chrome, which Perfetto opens. The recipe begins and ends it; `progtune_kernels::timeline` has the
-//! marks.
+//! The timeline of a run (`--profile FILE`): what every thread did and when, in the trace format
+//! of Chrome, which Perfetto opens. The recipe begins and ends it; `progtune_kernels::timeline` has
+//! the marks.
 
 mod summary;
 

@@ -61,8 +61,8 @@ impl OutputConfig {
         })
     }
 
-    /// Writes the keys except `overwrite` and `profile`, which hold for a single run and not for every
-    /// repetition from the file.
+    /// Writes the keys except `overwrite` and `profile`, which hold for a single run and not for
+    /// every repetition from the file.
     pub(super) fn write(&self, written: &mut Written) {
         written.set_if(&OUTPUT, self.directory.as_deref());
         written.set(&LOGGING_STEPS, self.logging_steps);

@@ -132,12 +132,7 @@ fn defaults_are_those_of_the_design() {
             kernels: Kernels::Auto,
             precision: Precision::Auto,
         },
-        output: OutputConfig {
-            directory: None,
-            overwrite: false,
-            logging_steps: 50,
-            profile: None,
-        },
+        output: default_output(),
         saving: default_saving(),
         plugins: PluginSources::default(),
         origins: Origins::default(),
@@ -161,6 +156,15 @@ fn default_evaluating() -> EvaluatingConfig {
 }
 
 /// The defaults of checkpoints.
+fn default_output() -> OutputConfig {
+    OutputConfig {
+        directory: None,
+        overwrite: false,
+        logging_steps: 50,
+        profile: None,
+    }
+}
+
 fn default_saving() -> SavingConfig {
     SavingConfig {
         strategy: SaveStrategy::Epoch,

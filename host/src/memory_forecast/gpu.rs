@@ -8,7 +8,7 @@
 //! holds the largest of the feed-forward part, R·(3H + 2I), and of attention, R·3H + T·3H, and the
 //! partial sums of gradients. What the driver itself takes is not counted.
 
-use super::{FLOAT, Footprint, MemoryForecast, Trained, batch_shape::BatchShape};
+use super::{FLOAT, Footprint, MemoryForecast, batch_shape::BatchShape, trained::Trained};
 use progtune_engine::plan::Stage;
 
 /// The workspace of cuBLASLt.
@@ -26,9 +26,10 @@ impl MemoryForecast<'_> {
         let trained = Trained::of(self.model_plan, stage, self.config.blocks());
         let (shape, blocks) = (self.batch, self.config.blocks());
         let hidden = self.config.encoder.hidden_size as u64;
-        let mut below = match trained.embeddings {
-            true => shape.tokens * (number * hidden + FLOAT),
-            false => 0,
+        let mut below = if trained.embeddings {
+            shape.tokens * (number * hidden + FLOAT)
+        } else {
+            0
         };
         let mut worst = self.forward_on_gpu(shape, number);
         for block in trained.lowest..blocks {
@@ -117,9 +118,10 @@ impl MemoryForecast<'_> {
     /// Returns the bytes of the head, which computes in f32, and of the batch itself.
     fn head_on_gpu(&self, shape: BatchShape) -> u64 {
         let hidden = self.config.encoder.hidden_size as u64;
-        let rows = match self.head.reads_every_token() {
-            true => shape.tokens,
-            false => shape.sequences,
+        let rows = if self.head.reads_every_token() {
+            shape.tokens
+        } else {
+            shape.sequences
         };
         FLOAT * rows * 6 * hidden + BATCH_TOKEN * shape.tokens
     }

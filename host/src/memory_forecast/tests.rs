@@ -87,7 +87,7 @@ fn footprints_add_up() {
     );
 }
 
-/// What the CUDA kernels hold, with f32 and with bf16.
+/// The memory that the CUDA kernels hold, with f32 and with bf16.
 #[test]
 fn footprints_on_a_gpu_add_up() {
     let config = ModelSource::Embedded.config().unwrap();

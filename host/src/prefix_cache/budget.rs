@@ -117,8 +117,8 @@ pub(super) fn choose(
     Ok(Some(chosen))
 }
 
-/// The place of the cache and its size limit there. `Auto` prefers the GPU if `all` fits there, then
-/// memory and disk in the same way, and otherwise keeps a part in memory.
+/// The place of the cache and its size limit there. `Auto` prefers the GPU if `all` fits there,
+/// then memory and disk in the same way, and otherwise keeps a part in memory.
 fn place(mode: Mode, all: u64, limits: Limits) -> Option<(Place, u64)> {
     Some(match mode {
         Mode::Off => return None,

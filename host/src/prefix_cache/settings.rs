@@ -26,8 +26,8 @@ impl Settings {
 /// The place where the output of the frozen prefix is kept between epochs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// On the GPU that trains if everything fits there, else in memory if everything fits there, else
-    /// on disk if everything fits there, else a part in memory.
+    /// On the GPU that trains if everything fits there, else in memory if everything fits there,
+    /// else on disk if everything fits there, else a part in memory.
     Auto,
     /// Nowhere; every epoch computes it again.
     Off,

@@ -228,7 +228,8 @@ impl<'a> Prepared<'a> {
             .map(|metric| BestModel::told_by(metric, task))
             .transpose()?;
         let head_bias = training.head_init.bias(task, examples)?;
-        let mut model = build(inputs, head_bias.as_deref(), decided.recompute)?;
+        let built = build(inputs, head_bias.as_deref(), decided.recompute);
+        let mut model = built.map_err(|error| explain(error, inputs, &run_plan))?;
         model.loss_weighting = weighting;
         let last_step = training.last_step(steps_per_epoch);
         Ok(Self {
@@ -251,15 +252,7 @@ impl<'a> Prepared<'a> {
 
     /// An error of the run, with the forecast of its memory if a GPU has too little.
     pub(crate) fn explain(&self, error: Error) -> Error {
-        let inputs = self.inputs;
-        explained(
-            error,
-            inputs.config,
-            (&inputs.model.config, HeadKind::of(inputs.task())),
-            &inputs.model_plan,
-            &self.run_plan.stages,
-            (&inputs.examples, &inputs.eval_splits),
-        )
+        explain(error, self.inputs, &self.run_plan)
     }
 
     /// The first values of the model's parameters, which are read again.
@@ -290,6 +283,17 @@ impl<'a> Prepared<'a> {
     fn training(&self) -> &'a TrainingConfig {
         &self.inputs.config.training
     }
+}
+
+fn explain(error: Error, inputs: &Inputs<'_>, run_plan: &RunPlan) -> Error {
+    explained(
+        error,
+        inputs.config,
+        (&inputs.model.config, HeadKind::of(inputs.task())),
+        &inputs.model_plan,
+        &run_plan.stages,
+        (&inputs.examples, &inputs.eval_splits),
+    )
 }
 
 fn build(inputs: &Inputs<'_>, head_bias: Option<&[f32]>, recompute: bool) -> Result<Model> {

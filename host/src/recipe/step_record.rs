@@ -1,6 +1,6 @@
-//! The records of steps, and the signals that schedules get from them. On the CPU a step is recorded
-//! at once. A GPU computes many steps before it is asked for their losses and norms, so these are
-//! recorded together. Called by the recipe.
+//! The records of steps, and the signals that schedules get from them. On the CPU a step is
+//! recorded at once. A GPU computes many steps before it is asked for their losses and norms, so
+//! these are recorded together. Called by the recipe.
 
 use super::Run;
 use crate::engaged::count_step;

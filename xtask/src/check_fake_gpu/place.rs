@@ -68,7 +68,21 @@ impl Place {
             }
             tags += "\n";
         }
-        for (name, text) in [("rows.jsonl", rows), ("tags.conll", tags)] {
+        let words = [
+            "good", "bad", "film", "plot", "actor", "scene", "story", "music",
+        ];
+        let text = |row: usize| (0..30).map(|at| words[(row + at) % 8]).collect::<Vec<_>>();
+        let long: String = (0..200)
+            .map(|row| {
+                let text = text(row).join(" ");
+                format!("{{\"text\": \"{text}\", \"label\": {}}}\n", row % 2)
+            })
+            .collect();
+        for (name, text) in [
+            ("rows.jsonl", rows),
+            ("tags.conll", tags),
+            ("long.jsonl", long),
+        ] {
             let path = self.scratch.path().join(name);
             fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
         }

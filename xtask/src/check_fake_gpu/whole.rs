@@ -1,9 +1,10 @@
 //! The checks of `check-fake-gpu` and `check-gpu` besides losses: the same bits twice, checkpoints
-//! that change the device, a run that diverges, the program's CPU path, a GPU that is out of memory.
-//! Called by both.
+//! that change the device, a run that diverges, the program's CPU path, the memory of a GPU. Called
+//! by both.
 
 use super::{
     NAMES,
+    counts::Counts,
     place::{Place, losses_of, said},
 };
 use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
@@ -120,12 +121,10 @@ pub(crate) fn resumes_on_the_other(place: &Place) -> Result<(), String> {
 pub(crate) fn names_the_step_that_diverges(place: &Place) -> Result<(), String> {
     let diverge = |device: &str| {
         let words = format!("{} --lr 1e38 --device {device}", lora(place));
-        let output = place.train(&words, device)?;
-        let file = place
-            .scratch
-            .path()
-            .join(device)
-            .join("nonfinite-step-2.json");
+        let directory = format!("diverges-{device}");
+        let output = place.train(&words, &directory)?;
+        let run = place.scratch.path().join(directory);
+        let file = run.join("nonfinite-step-2.json");
         let text = fs::read(&file).unwrap_or_default();
         let described: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
         let text = said(&output);
@@ -140,6 +139,41 @@ pub(crate) fn names_the_step_that_diverges(place: &Place) -> Result<(), String> 
     } else {
         Err("the step that diverges has other examples on the GPU".into())
     }
+}
+
+/// The memory that a plan forecasts for the GPU must be what a run reserves there. Returns both.
+///
+/// # Errors
+/// If they differ by more than a tenth.
+pub(super) fn forecasts_memory(place: &Place) -> Result<String, String> {
+    let mut seen = Vec::new();
+    for words in ["--peft none", "--peft lora", "--peft none --precision bf16"] {
+        // The embedded model, because the workspace alone is larger than the tiny ones.
+        let data = "--train-file long.jsonl --validation-split 0.2 --seed 7";
+        let words = format!("{data} --batch-size 32 --device cuda --memory-budget 64GiB {words}");
+        let words = format!("{words} --max-steps 2 --eval-strategy no --save-strategy no");
+        let mut train = Command::new(&place.program);
+        train.arg("train").args(words.split_whitespace());
+        let output = place.run(train.args(["--overwrite-output", "--output", "memory"]))?;
+        let text = said(&output);
+        let forecast = text.split("predicted peak ").nth(1);
+        let forecast = forecast.and_then(|rest| rest.split(' ').next()?.parse::<f64>().ok());
+        let (Some(forecast), true) = (forecast, output.status.success()) else {
+            return Err(format!("{words}: {text}"));
+        };
+        let reserved = Counts::read(&place.counts_file())?.of("peak bytes") as f64;
+        let reserved = reserved / f64::from(1 << 20);
+        let both = format!("{reserved:.0} MiB of {forecast} MiB");
+        let share = reserved / forecast;
+        if !(0.9..1.1).contains(&share) {
+            return Err(format!("{words}: reserved {both} that were forecast"));
+        }
+        seen.push(both);
+    }
+    Ok(format!(
+        "memory: full fine-tuning, LoRA and full fine-tuning in bf16 reserve {} that were forecast",
+        seen.join(", ")
+    ))
 }
 
 /// Each of CUDA's libraries that is absent must be named in one message.
@@ -191,7 +225,8 @@ pub(crate) fn out_of_memory(place: &Place) -> Result<(), String> {
         let errors = text.lines().filter(|line| line.starts_with("error:"));
         let is_right = output.status.code() == Some(5)
             && errors.count() == 1
-            && text.contains("the GPU has no memory left");
+            && text.contains("the GPU has no memory left")
+            && text.contains("predicted peak ");
         if !is_right {
             return Err(format!(
                 "a GPU of {bytes} bytes: expected one error and exit code 5, found {}: {text}",

@@ -75,15 +75,6 @@ impl Model {
         )
     }
 
-    /// The device, for the keys of caches.
-    fn place(&self) -> String {
-        match &self.gpu {
-            Some(gpu) => format!("{} {}", gpu.lane.queue.card(), gpu.lane.queue.form()),
-            None if self.parameters.device().is_cpu() => "Cpu".into(),
-            None => "Cuda".into(),
-        }
-    }
-
     /// Room for `n` rows where the kernels of a GPU compute; `None` on the other paths.
     ///
     /// # Errors
@@ -93,29 +84,6 @@ impl Model {
         let gpu = self.gpu.as_ref();
         gpu.map(|gpu| KeptRows::new(&gpu.lane, n, columns))
             .transpose()
-    }
-
-    /// The free bytes of the GPU whose kernels compute, if they do.
-    pub fn free_gpu_memory(&self) -> Option<u64> {
-        self.gpu.as_ref()?.lane.queue.free_bytes()
-    }
-
-    /// The name of the GPU whose kernels compute, if they do.
-    pub fn card(&self) -> Option<&str> {
-        self.gpu.as_ref().map(|gpu| gpu.lane.queue.card())
-    }
-
-    /// The device, for records: `cpu`, or the name of a GPU.
-    pub fn device_name(&self) -> String {
-        match self.card() {
-            Some(card) => card.to_owned(),
-            None => self.place().to_lowercase(),
-        }
-    }
-
-    /// Whether the CPU kernels compute, for which no row depends on the others in its batch.
-    pub fn is_fused(&self) -> bool {
-        self.fused
     }
 
     /// Whether dropout applies to frozen blocks or embeddings in training, so that no two epochs

@@ -3,8 +3,12 @@
 
 use super::{
     description::ParameterInfo,
-    gpu::figures::{self, Figures},
-    lane::{Lane, arena::Room, kept_table::KeptTable},
+    lane::{
+        Lane,
+        arena::Room,
+        figures::{self, Figures},
+        kept_table::KeptTable,
+    },
     parameters::{HostSlice, ParameterId, Parameters},
 };
 use crate::error::{Error, Result};

@@ -6,6 +6,7 @@ pub mod arena;
 mod copies;
 #[cfg(feature = "cuda")]
 pub(crate) mod cuda;
+pub(crate) mod figures;
 pub(crate) mod kept_table;
 pub mod queue;
 pub mod rows;

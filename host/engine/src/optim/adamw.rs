@@ -7,12 +7,9 @@
 use crate::{
     error::Result,
     model::{
-        gpu::{
-            figures::Figures,
-            optimizer::{self, Updated},
-        },
+        gpu::optimizer::{self, Updated},
         gradients::{Buffer, Gradients},
-        lane::{Lane, arena::Room, kept_table::KeptTable},
+        lane::{Lane, arena::Room, figures::Figures, kept_table::KeptTable},
         parameters::{ParameterId, Parameters},
     },
 };

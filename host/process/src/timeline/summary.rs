@@ -1,4 +1,4 @@
-//! Where the time of a run's steps goes, from its timeline: a table for people.
+//! The use of time in a run's steps, from its timeline: a table for people.
 
 use super::Slice;
 use std::collections::BTreeMap;
@@ -9,9 +9,9 @@ type Intervals = Vec<(u64, u64)>;
 /// The table, one line for each kind of work on the thread of the steps, the longest first; empty
 /// without steps.
 ///
-/// The time of a kind is its own, without that of the kinds inside it. Beside it is the part in which
-/// no task runs on any thread, so that further threads cannot help. The last line is the share in
-/// which the threads that run tasks are busy, of the time in which some do.
+/// The time of a kind is its own, without that of the kinds inside it. Beside it is the part in
+/// which no task runs on any thread, so that further threads cannot help. The last line is the
+/// share in which the threads that run tasks are busy, of the time in which some do.
 pub(super) fn table(slices: &[Slice], steps: &str) -> String {
     let steps: Vec<&Slice> = slices.iter().filter(|slice| slice.name == steps).collect();
     let Some(thread) = steps.first().map(|step| step.thread) else {

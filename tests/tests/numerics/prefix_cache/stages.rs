@@ -104,15 +104,13 @@ fn train_on(
         queue
     });
     let examples = parity_examples(model, 14);
-    let (training, evaluation) = examples.split_at(9);
     let split = |part: &[_]| Examples::from(part.to_vec());
-    let (training, evaluation) = (&split(training), &split(evaluation));
+    let (training, evaluation) = (&split(&examples[..9]), &split(&examples[9..]));
     let stages: Vec<Stage> = (1..)
         .zip(sets)
         .map(|(epoch, (blocks, embeddings))| stage(&setup, epoch, blocks, *embeddings))
         .collect();
     let directory = tempfile::tempdir().unwrap();
-    let epochs = stages.len() as u32;
     let (mode, ahead) = cache.unwrap_or((Mode::Off, false));
     let mut cache = PrefixCache::new(&CachedRun {
         settings: prefix_cache::Settings {
@@ -122,7 +120,7 @@ fn train_on(
         },
         model: &setup.model,
         stages: ahead.then_some(stages.as_slice()),
-        epochs,
+        epochs: stages.len() as u32,
         splits: &[training, evaluation],
         directory: directory.path(),
     });
@@ -131,14 +129,7 @@ fn train_on(
     let (mut bits, mut usages, mut counts) = (Vec::new(), Vec::new(), [0; 5]);
     for (epoch, stage) in (1..).zip(&stages) {
         begin(&mut setup, &mut optimizer, &mut cache, epoch, stage);
-        // The order differs in every epoch.
-        let order: Vec<usize> = (0..training.len())
-            .map(|i| (i * (1 + epoch as usize) + i / 3) % training.len())
-            .collect();
-        let mut order: Vec<usize> = order.into_iter().chain(0..training.len()).collect();
-        let mut seen = vec![false; training.len()];
-        order.retain(|&i| !std::mem::replace(&mut seen[i], true));
-        for (step, indices) in order.chunks(BATCH).enumerate() {
+        for (step, indices) in order(epoch, training.len()).chunks(BATCH).enumerate() {
             if halves && step == 1 {
                 let next = &stages[epoch as usize % stages.len()];
                 begin(&mut setup, &mut optimizer, &mut cache, epoch, next);
@@ -177,6 +168,15 @@ fn train_on(
         usages,
         counts,
     }
+}
+
+/// The order of `n` examples in an epoch, which differs from those of other epochs.
+fn order(epoch: u32, n: usize) -> Vec<usize> {
+    let order = (0..n).map(|i| (i * (1 + epoch as usize) + i / 3) % n);
+    let mut order: Vec<usize> = order.chain(0..n).collect();
+    let mut seen = vec![false; n];
+    order.retain(|&i| !std::mem::replace(&mut seen[i], true));
+    order
 }
 
 fn begin(

@@ -1,9 +1,11 @@
 //! AdamW on the device: the norms of all gradients and the clip factor in two launches, and the
 //! update of all parameters in one. [`crate::optim::AdamW`] calls it.
 
-use super::{device_batch::Parts, figures::Figures};
+use super::device_batch::Parts;
 use crate::error::Result;
-use crate::model::lane::{Lane, arena::Room, kept_table::KeptTable, queue::Address};
+use crate::model::lane::{
+    Lane, arena::Room, figures::Figures, kept_table::KeptTable, queue::Address,
+};
 use progtune_kernels::cuda::{self, AdamWChunk, AdamWConstants, Arguments};
 
 /// A parameter in an update. Its numbers are f32.
@@ -98,7 +100,8 @@ pub(crate) fn measure(
 }
 
 /// Updates every parameter once; their gradients are zero afterwards. The gradients are multiplied
-/// by the factor at `clip` first; nothing happens if it is below zero. `kept` holds the table of the parameters.
+/// by the factor at `clip` first; nothing happens if it is below zero. `kept` holds the table of
+/// the parameters.
 pub(crate) fn step(
     lane: &Lane,
     parameters: &[Updated],

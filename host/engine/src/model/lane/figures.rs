@@ -1,8 +1,9 @@
-//! The losses and norms of steps on the device, until the host reads them all at once. The head adds
-//! to the loss of a step, the optimizer writes its norms, and [`crate::model::Gradients`] owns them.
+//! The losses and norms of steps on the device, until the host reads them all at once. The head of
+//! the GPU path adds to the loss of a step, its optimizer writes the norms, and the gradients own
+//! them.
 
+use super::{Lane, arena::Room, queue::Address};
 use crate::error::Result;
-use crate::model::lane::{Lane, arena::Room, queue::Address};
 
 /// The most steps whose figures can wait.
 pub(crate) const MOST: usize = 64;
