@@ -49,13 +49,13 @@ pub use start::{Hidden, Start};
 pub use step::{DropoutSite, Step};
 
 use crate::{batch::Batch, error::Result, model::graph::distinct};
-use candle_core::{Tensor, Var};
+use candle_core::Tensor;
 use depth::lowest_readers;
 use description::HeadKind;
 use gpu::Gpu;
 use layout::{Block, Layout};
-use pass::{BlockMode, Pass};
-use progtune_kernels::{gemm::Operands, timed};
+use pass::BlockMode;
+use progtune_kernels::gemm::Operands;
 use progtune_plugin_api::records::Rewrite;
 use scratch::Scratch;
 
@@ -85,22 +85,6 @@ pub struct Model {
     /// The parameters whose first value was not the base checkpoint's. They belong to a saved
     /// adapter, trained or not.
     pub not_in_base: Vec<parameters::ParameterId>,
-}
-
-/// The values that a block's backward needs.
-enum Tape {
-    Fused(Box<fused::BlockTape>),
-    Composed(composed::Tape),
-    /// The block's input and mode, from which one of the other tapes can be made again.
-    Recompute {
-        x: Tensor,
-        mode: BlockMode,
-    },
-}
-
-enum EmbeddingsTape {
-    Fused(fused::EmbeddingsTape),
-    Composed(composed::Tape),
 }
 
 impl Model {
@@ -189,16 +173,10 @@ impl Model {
         if let Some(gpu) = &self.gpu {
             return gpu::logits(self, gpu, batch, start);
         }
-        let pass = Pass::new(self, batch, None);
-        let depth = Depth::Block(self.layout.blocks.len());
-        let (hidden, _, _) = self.encode(&pass, depth, start, self.layout.blocks.len())?;
         if self.fused {
-            let logits = fused::head_logits(&self.layout.head, &HostSlice::of(&hidden), &pass)?;
-            let outputs = self.layout.head.outputs();
-            let shape = (logits.len() / outputs, outputs);
-            return Ok(Tensor::from_vec(logits, shape, self.parameters.device())?);
+            return fused::logits(self, batch, start);
         }
-        Ok(composed::head::logits(&self.layout.head, &hidden, &pass)?.detach())
+        composed::logits(self, batch, start)
     }
 
     /// Runs one micro-batch: forward, loss, and backward into `gradients`.
@@ -242,104 +220,10 @@ impl Model {
         if let Some(gpu) = &self.gpu {
             return gpu::train(self, gpu, batch, start, (step, denominator), gradients);
         }
-        let loss = self.train_here(batch, start, step, denominator, gradients)?;
-        gradients.add_loss(loss);
-        Ok(())
-    }
-
-    /// One micro-batch on the other paths; returns its loss.
-    fn train_here(
-        &self,
-        batch: &Batch,
-        start: Option<Start>,
-        step: Step,
-        denominator: f64,
-        gradients: &mut Gradients,
-    ) -> Result<f64> {
-        let pass = Pass::new(self, batch, Some(step));
-        let depth = self.depth();
-        let (hidden, mut tapes, embeddings_tape) =
-            self.encode(&pass, depth, start, self.layout.blocks.len())?;
-
-        let below = depth < Depth::Block(self.layout.blocks.len());
-        let (value, d) = self.train_head(&pass, hidden, denominator, below, gradients)?;
-        let Some(mut d) = d else {
-            return Ok(value);
-        };
-        for block in self.layout.blocks.iter().rev() {
-            let Some(tape) = tapes.pop() else {
-                return Ok(value);
-            };
-            let next = self.block_backward(block, tape, &d, &pass, gradients)?;
-            match next {
-                Some(next) => d = next,
-                None => return Ok(value),
-            }
-        }
-        timed!("embeddings backward");
-        match embeddings_tape {
-            Some(EmbeddingsTape::Fused(tape)) => {
-                let d = HostSlice::of(&d.contiguous()?).to_vec();
-                fused::embeddings_backward(
-                    &self.layout.embeddings,
-                    tape,
-                    d,
-                    &pass,
-                    gradients,
-                    true,
-                )?;
-            }
-            Some(EmbeddingsTape::Composed(tape)) => {
-                tape.backward(
-                    &d,
-                    &self.embedding_parameters(),
-                    &self.parameters,
-                    gradients,
-                )?;
-            }
-            None => {}
-        }
-        Ok(value)
-    }
-
-    /// The loss and, with `below`, the gradient of `hidden`, the rows that the head reads.
-    fn train_head(
-        &self,
-        pass: &Pass<'_>,
-        hidden: Tensor,
-        denominator: f64,
-        below: bool,
-        gradients: &mut Gradients,
-    ) -> Result<(f64, Option<Tensor>)> {
-        timed!("head");
-        let head = &self.layout.head;
         if self.fused {
-            let rows = HostSlice::of(&hidden);
-            let (loss, d) = fused::head_train(head, &rows, pass, denominator, below, gradients)?;
-            return Ok((loss, d.map(|d| self.tensor(d)).transpose()?));
+            return fused::train(self, batch, start, (step, denominator), gradients);
         }
-        let hidden = if below {
-            Var::from_tensor(&hidden)?.into_inner()
-        } else {
-            hidden
-        };
-        let logits = composed::head::logits(head, &hidden, pass)?;
-        let loss = composed::head::loss(&logits, pass.batch, &self.loss_weighting, denominator)?;
-        let store = loss.backward()?;
-        for id in self.head_parameters() {
-            let trained = self.parameters.is_trainable(id);
-            if let Some(gradient) = store.get(self.parameters.variable(id)).filter(|_| trained) {
-                gradients.add(id, gradient)?;
-            }
-        }
-        let d = store.get(&hidden).filter(|_| below).map(Tensor::detach);
-        Ok((f64::from(loss.to_scalar::<f32>()?), d))
-    }
-
-    fn tensor(&self, rows: Vec<f32>) -> Result<Tensor> {
-        let hidden = self.config.encoder.hidden_size;
-        let shape = (rows.len() / hidden, hidden);
-        Ok(Tensor::from_vec(rows, shape, self.parameters.device())?)
+        composed::train(self, batch, start, (step, denominator), gradients)
     }
 
     /// Whether dropout applies to the embeddings, where `depth` is the lowest trained place.
@@ -358,106 +242,6 @@ impl Model {
             record,
             input_gradient: depth < Depth::Block(block.number),
             dropout: record || self.frozen_dropout,
-        }
-    }
-
-    /// The input of the first block, `[T, hidden]`, and its tape if the embeddings are trained.
-    fn embed(&self, pass: &Pass<'_>, depth: Depth) -> Result<(Tensor, Option<EmbeddingsTape>)> {
-        timed!("embeddings forward");
-        let record = depth == Depth::Embeddings;
-        let dropout = self.embeddings_drop_out(depth);
-        let embeddings = &self.layout.embeddings;
-        let (x, tape) = if self.fused {
-            let (rows, tape) = fused::embeddings_forward(embeddings, pass, record, dropout)?;
-            (self.tensor(rows)?, EmbeddingsTape::Fused(tape))
-        } else {
-            let (x, tape) = composed::embeddings(embeddings, pass, dropout)?;
-            (x, EmbeddingsTape::Composed(tape))
-        };
-        Ok((x, record.then_some(tape)))
-    }
-
-    /// The rows below block `end` and the tapes from `depth` on, computed from the embeddings or
-    /// from `start`. Above the last block, these are the rows that the head reads.
-    fn encode(
-        &self,
-        pass: &Pass<'_>,
-        depth: Depth,
-        start: Option<Start>,
-        end: usize,
-    ) -> Result<(Tensor, Vec<Tape>, Option<EmbeddingsTape>)> {
-        let first = start.as_ref().map_or(0, |start| start.block);
-        let (mut x, embeddings_tape) = match start {
-            Some(start) => (start.hidden.tensor(self.parameters.device())?, None),
-            None => self.embed(pass, depth)?,
-        };
-        let mut tapes = Vec::new();
-        let last = self.layout.blocks.len() - 1;
-        for block in &self.layout.blocks[first..end] {
-            let mode = self.block_mode(block, depth);
-            // The backward takes the topmost tape first, so keeping it costs no memory at the peak.
-            if mode.record && self.recompute && block.number != last {
-                let tape = Tape::Recompute { x: x.clone(), mode };
-                let without = BlockMode {
-                    record: false,
-                    ..mode
-                };
-                (x, _) = self.block_forward(block, x, pass, without)?;
-                tapes.push(tape);
-                continue;
-            }
-            let tape;
-            (x, tape) = self.block_forward(block, x, pass, mode)?;
-            tapes.extend(tape);
-        }
-        Ok((x, tapes, embeddings_tape))
-    }
-
-    /// A block's output, and its tape if the mode records.
-    fn block_forward(
-        &self,
-        block: &Block,
-        x: Tensor,
-        pass: &Pass<'_>,
-        mode: BlockMode,
-    ) -> Result<(Tensor, Option<Tape>)> {
-        timed!("block forward", block.number);
-        if self.fused {
-            let (rows, tape) = fused::block_forward(block, x, pass, mode)?;
-            return Ok((
-                self.tensor(rows)?,
-                tape.map(|tape| Tape::Fused(Box::new(tape))),
-            ));
-        }
-        let (x, tape) = composed::block(block, &x, pass, mode)?;
-        Ok((x, mode.record.then_some(Tape::Composed(tape))))
-    }
-
-    /// Adds the gradients of a block's parameters; returns the gradient of its input if its mode
-    /// asks for it.
-    fn block_backward(
-        &self,
-        block: &Block,
-        tape: Tape,
-        d: &Tensor,
-        pass: &Pass<'_>,
-        gradients: &mut Gradients,
-    ) -> Result<Option<Tensor>> {
-        timed!("block backward", block.number);
-        match tape {
-            Tape::Fused(tape) => {
-                let d = HostSlice::of(&d.contiguous()?).to_vec();
-                fused::block_backward(block, *tape, d, pass, gradients)?
-                    .map(|d| self.tensor(d))
-                    .transpose()
-            }
-            Tape::Composed(tape) => {
-                tape.backward(d, &block.parameters(), &self.parameters, gradients)
-            }
-            Tape::Recompute { x, mode } => match self.block_forward(block, x, pass, mode)?.1 {
-                Some(tape) => self.block_backward(block, tape, d, pass, gradients),
-                None => Ok(None),
-            },
         }
     }
 

@@ -1,12 +1,15 @@
 //! The same model from candle's own differentiable primitives: the path for CUDA, and the oracle
 //! for the fused path.
 //!
-//! [`super::Model`] calls it. Each block is a graph of its own between two detached tensors. Its
-//! backward is candle's, seeded with Σ y·dy. Attention pads inside, because primitives need
-//! rectangles.
+//! [`super::Model`] calls it through [`run`]. Each block is a graph of its own between two detached
+//! tensors. Its backward is candle's, seeded with Σ y·dy. Attention pads inside, because primitives
+//! need rectangles.
 
 mod activation;
-pub(super) mod head;
+mod head;
+mod run;
+
+pub(super) use run::{logits, prefix, train};
 
 use super::{
     gradients::Gradients,
@@ -24,7 +27,7 @@ use candle_core::{D, Device, Tensor, Var};
 use progtune_kernels::dropout;
 
 /// The graph between input and output that the backward of a block or of the embeddings needs.
-pub(super) struct Tape {
+struct Tape {
     input: Option<Tensor>,
     output: Tensor,
 }
@@ -32,7 +35,7 @@ pub(super) struct Tape {
 impl Tape {
     /// Adds the gradients of the parameters `ids`; returns that of the input, if the forward
     /// tracked it.
-    pub(super) fn backward(
+    fn backward(
         self,
         d_output: &Tensor,
         ids: &[ParameterId],
@@ -110,7 +113,7 @@ fn indices(ids: &[u32], device: &Device) -> Result<Tensor> {
 }
 
 /// The input of the first block, `[T, hidden]`.
-pub(super) fn embeddings(layer: &Embeddings, pass: &Pass<'_>, on: bool) -> Result<(Tensor, Tape)> {
+fn embeddings(layer: &Embeddings, pass: &Pass<'_>, on: bool) -> Result<(Tensor, Tape)> {
     let (p, batch, encoder) = (pass.parameters, pass.batch, &pass.config.encoder);
     let look_up = |id, ids: &[u32]| -> Result<Tensor> {
         Ok(p.tensor(id).index_select(&indices(ids, p.device())?, 0)?)
@@ -137,12 +140,7 @@ pub(super) fn embeddings(layer: &Embeddings, pass: &Pass<'_>, on: bool) -> Resul
 }
 
 /// The block's output, `[rows, hidden]`, for its input `x`, `[T, hidden]`.
-pub(super) fn block(
-    block: &Block,
-    x: &Tensor,
-    pass: &Pass<'_>,
-    mode: BlockMode,
-) -> Result<(Tensor, Tape)> {
+fn block(block: &Block, x: &Tensor, pass: &Pass<'_>, mode: BlockMode) -> Result<(Tensor, Tape)> {
     let p = pass.parameters;
     let input = if mode.input_gradient {
         Some(Var::from_tensor(x)?.into_inner())

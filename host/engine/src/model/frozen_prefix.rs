@@ -7,12 +7,10 @@
 //! because the block computes no others.
 
 use super::{
-    Hidden, Model, Start,
-    depth::Depth,
+    Hidden, Model, Start, composed, fused,
     gpu::{self, KeptRows},
     layout::{Block, Site},
     parameters::ParameterId,
-    pass::Pass,
 };
 use crate::{batch::Batch, error::Result, model::graph::distinct};
 use progtune_kernels::gemm::Operands;
@@ -30,10 +28,10 @@ impl Model {
         if let Some(gpu) = &self.gpu {
             return gpu::prefix(self, gpu, batch, start, to);
         }
-        let pass = Pass::new(self, batch, None);
-        let no_tape = Depth::Block(self.layout.blocks.len());
-        let (hidden, _, _) = self.encode(&pass, no_tape, start, to)?;
-        Ok(Hidden::from(hidden.detach()))
+        if self.fused {
+            return fused::prefix(self, batch, start, to);
+        }
+        composed::prefix(self, batch, start, to)
     }
 
     /// The number of rows at a boundary for a sequence of `tokens` tokens.

@@ -18,6 +18,7 @@ mod key_value_prefix;
 mod linear;
 mod partials;
 mod row_program;
+mod run;
 mod saved;
 mod site;
 mod sub_layer;
@@ -25,18 +26,13 @@ mod tasks;
 mod trial;
 mod weight_gradients;
 
-pub(super) use backward::backward as block_backward;
-pub(super) use embeddings::{
-    EmbeddingsTape, backward as embeddings_backward, check_ids, forward as embeddings_forward,
-};
-pub(super) use forward::forward as block_forward;
+pub(super) use embeddings::check_ids;
 pub use groups::most_task_rows;
-pub(super) use head::{logits as head_logits, train as head_train};
 pub(super) use linear::RewrittenWeight;
 pub(super) use partials::Target;
 pub use row_program::INPUTS;
 pub(super) use row_program::{
     Fixed, FixedMatrix, RowProgram, Step as GraphStep, derived_backward_of,
 };
-pub(super) use saved::BlockTape;
+pub(super) use run::{logits, prefix, train};
 pub use trial::run as run_program;

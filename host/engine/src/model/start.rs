@@ -5,6 +5,7 @@ use super::{
     Model,
     lane::rows::{Lane, Rows},
     parameters::HostSlice,
+    scratch::{Buffer, Scratch},
 };
 use crate::error::Result;
 use candle_core::{Device, Tensor};
@@ -26,12 +27,20 @@ pub struct Hidden(pub(super) Where);
 /// That place.
 #[derive(Clone)]
 pub(super) enum Where {
+    /// Of the composed path.
     Tensor(Tensor),
+    /// In memory, as rows of so many columns.
+    Cpu(Arc<Buffer>, usize),
     /// On the device of the GPU path.
     Gpu(Arc<Rows>, Lane),
 }
 
 impl Hidden {
+    /// Rows of the fused path.
+    pub(super) fn on_cpu(rows: Arc<Buffer>, columns: usize) -> Self {
+        Self(Where::Cpu(rows, columns))
+    }
+
     /// Rows of a lane.
     pub(super) fn on_gpu(rows: Rows, lane: &Lane) -> Self {
         Self(Where::Gpu(Arc::new(rows), lane.clone()))
@@ -41,6 +50,7 @@ impl Hidden {
     pub fn n(&self) -> usize {
         match &self.0 {
             Where::Tensor(tensor) => tensor.dims().first().copied().unwrap_or(0),
+            Where::Cpu(rows, columns) => rows.len() / columns,
             Where::Gpu(rows, _) => rows.n,
         }
     }
@@ -55,6 +65,7 @@ impl Hidden {
                 let here = tensor.to_device(&Device::Cpu)?.contiguous()?;
                 Ok(f(&HostSlice::of(&here)))
             }
+            Where::Cpu(rows, _) => Ok(f(rows)),
             Where::Gpu(rows, lane) => Ok(f(&lane.numbers(rows)?)),
         }
     }
@@ -63,7 +74,19 @@ impl Hidden {
     pub(super) fn tensor(self, device: &Device) -> Result<Tensor> {
         match self.0 {
             Where::Tensor(tensor) => Ok(tensor),
+            Where::Cpu(rows, columns) => {
+                let shape = (rows.len() / columns, columns);
+                Ok(Tensor::from_slice(&rows, shape, device)?)
+            }
             Where::Gpu(rows, lane) => lane.tensor_of(&rows, device),
+        }
+    }
+
+    /// Rows in memory, for reading.
+    pub(super) fn buffer(self, scratch: &Scratch) -> Result<Arc<Buffer>> {
+        match self.0 {
+            Where::Cpu(rows, _) => Ok(rows),
+            _ => self.with_numbers(|numbers| Arc::new(scratch.copy(numbers))),
         }
     }
 
@@ -80,6 +103,7 @@ impl Hidden {
             Where::Gpu(rows, own) if own.number == lane.number => Arc::clone(rows),
             Where::Gpu(rows, own) => Arc::new(own.converted(rows, lane)?),
             Where::Tensor(tensor) => Arc::new(lane.rows_of(tensor)?),
+            Where::Cpu(rows, columns) => Arc::new(lane.rows_with(rows, rows.len() / columns)?),
         })
     }
 }
@@ -92,14 +116,20 @@ impl Model {
     pub fn hidden(&self, numbers: Vec<f32>) -> Result<Hidden> {
         let columns = self.config.encoder.hidden_size;
         let n = numbers.len() / columns;
-        Ok(Hidden(match &self.gpu {
-            Some(gpu) => return Ok(Hidden::on_gpu(gpu.lane.rows_with(&numbers, n)?, &gpu.lane)),
-            None => Where::Tensor(Tensor::from_vec(
-                numbers,
-                (n, columns),
-                self.parameters.device(),
-            )?),
-        }))
+        if let Some(gpu) = &self.gpu {
+            return Ok(Hidden::on_gpu(gpu.lane.rows_with(&numbers, n)?, &gpu.lane));
+        }
+        if self.fused {
+            let mut rows = self.scratch.rows(n, columns);
+            rows.copy_from_slice(&numbers);
+            return Ok(Hidden::on_cpu(Arc::new(rows), columns));
+        }
+        let device = self.parameters.device();
+        Ok(Hidden::from(Tensor::from_vec(
+            numbers,
+            (n, columns),
+            device,
+        )?))
     }
 }
 

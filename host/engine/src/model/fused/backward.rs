@@ -19,7 +19,6 @@ use crate::{
     model::{
         gradients::Gradients,
         layout::Block,
-        parameters::HostSlice,
         pass::Pass,
         scratch::{Buffer, Direction, Workspace},
     },
@@ -35,10 +34,10 @@ use std::ops::Range;
 pub(crate) fn backward(
     block: &Block,
     tape: BlockTape,
-    mut d: Vec<f32>,
+    mut d: Buffer,
     pass: &Pass<'_>,
     gradients: &mut Gradients,
-) -> Result<Option<Vec<f32>>> {
+) -> Result<Option<Buffer>> {
     let (scratch, hidden, mode) = (pass.scratch, pass.config.encoder.hidden_size, tape.mode);
     let ready = ReadyBlock::new(
         block,
@@ -48,8 +47,7 @@ pub(crate) fn backward(
         mode,
         Direction::Backward,
     )?;
-    let values = HostSlice::of(&tape.x);
-    let values: &[f32] = &values;
+    let values: &[f32] = &tape.x;
     let tasks = Tasks::new(pass, mode);
     let run = Backward {
         ready: &ready,
@@ -61,7 +59,9 @@ pub(crate) fn backward(
         hidden,
     };
     let mut kept = Kept::new(block, pass, values.len() / hidden, d.len() / hidden);
-    let mut d_x = mode.input_gradient.then(|| vec![0f32; values.len()]);
+    // Undoing (1) writes all of it first.
+    let rows = values.len() / hidden;
+    let mut d_x = mode.input_gradient.then(|| scratch.rows(rows, hidden));
     let partials = if mode.first_only {
         run.first_tokens(&tasks, &mut d, d_x.as_deref_mut(), &mut kept)?
     } else {

@@ -53,7 +53,7 @@ pub(crate) fn forward(
     pass: &Pass<'_>,
     record: bool,
     drop: bool,
-) -> Result<(Vec<f32>, EmbeddingsTape)> {
+) -> Result<(Buffer, EmbeddingsTape)> {
     let (p, batch, scratch) = (pass.parameters, pass.batch, pass.scratch);
     let (hidden, tokens) = (pass.config.encoder.hidden_size, batch.tokens());
     let (word, position, kind) = (
@@ -70,7 +70,7 @@ pub(crate) fn forward(
         eps: pass.config.encoder.layer_norm_eps as f32,
     };
     let programs: &[ReadyProgram<'_>] = &site::prepare(&layer.end.outputs, p, scratch, false)?;
-    let mut y = vec![0f32; tokens * hidden];
+    let mut y = scratch.rows(tokens, hidden);
     let (mut x_hat, mut rstd) = (scratch.rows(tokens, hidden), scratch.rows(tokens, 1));
     let groups = groups(&batch.offsets);
     let rows = || groups.iter().map(|group| group.rows.clone());
@@ -143,7 +143,7 @@ fn check_table(rows: usize, ids: &[u32], name: &str) -> Result<()> {
 pub(crate) fn backward(
     layer: &Embeddings,
     tape: EmbeddingsTape,
-    mut d: Vec<f32>,
+    mut d: Buffer,
     pass: &Pass<'_>,
     gradients: &mut Gradients,
     drop: bool,

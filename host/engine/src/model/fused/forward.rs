@@ -16,29 +16,27 @@ use crate::{
     error::Result,
     model::{
         layout::Block,
-        parameters::HostSlice,
         pass::{BlockMode, Pass},
         scratch::{Buffer, Direction, Scratch, Workspace},
     },
 };
-use candle_core::Tensor;
 use progtune_kernels::timed_task;
 use rayon::prelude::*;
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 /// The block's output, `[rows, hidden]`, for its input `x`, `[T, hidden]`. With `mode.record` it
 /// comes with the tape for [`super::block_backward`].
 pub(crate) fn forward(
     block: &Block,
-    x: Tensor,
+    x: Arc<Buffer>,
     pass: &Pass<'_>,
     mode: BlockMode,
-) -> Result<(Vec<f32>, Option<BlockTape>)> {
+) -> Result<(Buffer, Option<BlockTape>)> {
     let (scratch, hidden) = (pass.scratch, pass.config.encoder.hidden_size);
     let rewritten = rewrite_weights(block, pass, mode)?;
     let first = || {
         let tokens = pass.batch.first_tokens();
-        gather(&HostSlice::of(&x), tokens, hidden, scratch)
+        gather(&x, tokens, hidden, scratch)
     };
     let first_rows = mode.first_only.then(first);
     let computed = if mode.first_only {
@@ -46,7 +44,7 @@ pub(crate) fn forward(
     } else {
         pass.batch.tokens()
     };
-    let mut y = vec![0f32; computed * hidden];
+    let mut y = scratch.rows(computed, hidden);
     let saved = {
         let ready = ReadyBlock::new(block, &rewritten, pass, scratch, mode, Direction::Forward)?;
         let run = Forward {
@@ -56,7 +54,7 @@ pub(crate) fn forward(
             scratch,
             hidden,
         };
-        run.all(&HostSlice::of(&x), first_rows.as_deref(), &mut y)?
+        run.all(&x, first_rows.as_deref(), &mut y)?
     };
     let Some(mut saved) = saved.filter(|_| mode.record) else {
         return Ok((y, None));

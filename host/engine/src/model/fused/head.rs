@@ -56,13 +56,13 @@ pub(crate) fn train(
     denominator: f64,
     below: bool,
     gradients: &mut Gradients,
-) -> Result<(f64, Option<Vec<f32>>)> {
+) -> Result<(f64, Option<Buffer>)> {
     pass.head_scratch.with_workspace(|w| {
         let (logits, tapes) = forward(head, hidden, pass, w, true)?;
         let mut d_logits = pass.head_scratch.take(logits.len());
         let loss = loss(&mut d_logits, &logits, pass, denominator)?;
         let d_hidden = backward(head, &tapes, d_logits, pass, below, w, gradients)?;
-        Ok((loss, d_hidden.map(|d| d.to_vec())))
+        Ok((loss, d_hidden))
     })
 }
 

@@ -5,13 +5,12 @@ use super::{
     block::Rewritten, groups::split, linear::LinearTape, site::SiteTape, tasks::AttendTask,
 };
 use crate::model::{pass::BlockMode, scratch::Buffer};
-use candle_core::Tensor;
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 /// Everything that the backward of a block needs.
 pub(crate) struct BlockTape {
     pub(super) mode: BlockMode,
-    pub(super) x: Tensor,
+    pub(super) x: Arc<Buffer>,
     /// The first token's row of each sequence, in a block that computes no other.
     pub(super) first_rows: Option<Buffer>,
     pub(super) saved: Saved,
