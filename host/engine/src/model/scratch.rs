@@ -129,6 +129,7 @@ impl Scratch {
     fn buffer(&self, kind: usize, n: usize) -> Buffer {
         Buffer {
             values: self.buffers.take(kind, n),
+            n,
             kind,
             home: Arc::clone(&self.buffers),
         }
@@ -258,7 +259,9 @@ impl Drop for Columns<'_> {
 
 /// A recycled buffer, which is returned when dropped.
 pub(super) struct Buffer {
+    /// At least `n` numbers. The rest stays for the next user, who need not set it to zero then.
     values: Vec<f32>,
+    n: usize,
     kind: usize,
     home: Arc<Buffers>,
 }
@@ -267,13 +270,13 @@ impl Deref for Buffer {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
-        &self.values
+        &self.values[..self.n]
     }
 }
 
 impl DerefMut for Buffer {
     fn deref_mut(&mut self) -> &mut [f32] {
-        &mut self.values
+        &mut self.values[..self.n]
     }
 }
 
@@ -284,7 +287,7 @@ impl Drop for Buffer {
 }
 
 /// The buffers that nobody uses now, by kind (see [`Scratch::rows`]; tasks' buffers have kind 0)
-/// and capacity.
+/// and length.
 #[derive(Default)]
 struct Buffers(Mutex<Free>);
 
@@ -319,21 +322,18 @@ impl Buffers {
                 (None, None) => None,
             }
         };
-        let mut found = found.unwrap_or_else(|| Vec::with_capacity(n));
-        found.resize(n, 0.0);
+        let mut found = found.unwrap_or_else(|| vec![0f32; n]);
         if cfg!(debug_assertions) {
             // Values that are read before they are written become visible.
-            found.fill(f32::NAN);
+            found[..n].fill(f32::NAN);
         }
         found
     }
 
     fn put(&self, kind: usize, values: Vec<f32>) {
-        if values.capacity() > 0 {
+        if !values.is_empty() {
             let mut free = lock(&self.0);
-            free.entry((kind, values.capacity()))
-                .or_default()
-                .push(values);
+            free.entry((kind, values.len())).or_default().push(values);
         }
     }
 }
@@ -374,7 +374,7 @@ mod tests {
         let held: usize = lock(&scratch.buffers.0)
             .values()
             .flatten()
-            .map(Vec::capacity)
+            .map(Vec::len)
             .sum();
         assert!(held < 35_000, "a small one makes way for a larger: {held}");
         let wide = scratch.rows(100, 40).as_ptr();
