@@ -33,6 +33,7 @@ mod start;
 pub(crate) mod step;
 pub(crate) mod tensor_file;
 mod tensor_values;
+mod walk;
 
 pub use config::{Architecture, ModelConfig};
 pub use depth::Depth;

@@ -9,27 +9,18 @@ use crate::{
         Hidden, Model, Start,
         depth::Depth,
         gradients::Gradients,
-        pass::{BlockMode, Pass},
+        pass::Pass,
         step::Step,
+        walk::{self, Forward, Tape},
     },
 };
 use candle_core::{Tensor, Var};
 use progtune_kernels::timed;
 
-/// The values that a block's backward needs.
-enum Tape {
-    Whole(Graph),
-    /// The block's input and mode, from which the graph can be made again.
-    Recompute {
-        x: Tensor,
-        mode: BlockMode,
-    },
-}
-
 /// The rows that the head reads, and the tapes.
 struct Encoded {
     hidden: Tensor,
-    blocks: Vec<Tape>,
+    blocks: Vec<Tape<Tensor, Graph>>,
     embeddings: Option<Graph>,
 }
 
@@ -65,24 +56,19 @@ pub(crate) fn train(
     let pass = Pass::new(model, batch, Some(step));
     let (depth, parameters) = (model.depth(), &model.parameters);
     let blocks = model.layout.blocks.len();
-    let mut encoded = encode(model, &pass, depth, start, blocks)?;
+    let encoded = encode(model, &pass, depth, start, blocks)?;
     let below = depth < Depth::Block(blocks);
     let (loss, d) = train_head(model, &pass, encoded.hidden, denominator, below, gradients)?;
     gradients.add_loss(loss);
-    let Some(mut d) = d else { return Ok(()) };
-    for layer in model.layout.blocks.iter().rev() {
-        timed!("block backward", layer.number);
-        let graph = match encoded.blocks.pop() {
-            Some(Tape::Whole(graph)) => graph,
-            Some(Tape::Recompute { x, mode }) => block(layer, &x, &pass, mode)?.1,
-            None => return Ok(()),
-        };
-        match graph.backward(&d, &layer.parameters(), parameters, gradients)? {
-            Some(next) => d = next,
-            None => return Ok(()),
-        }
-    }
-    if let Some(graph) = encoded.embeddings {
+    let Some(d) = d else { return Ok(()) };
+    let d = walk::down(
+        model,
+        encoded.blocks,
+        d,
+        &forward(&pass),
+        |block, graph, d| graph.backward(&d, &block.parameters(), parameters, gradients),
+    )?;
+    if let (Some(graph), Some(d)) = (encoded.embeddings, d) {
         timed!("embeddings backward");
         graph.backward(&d, &model.embedding_parameters(), parameters, gradients)?;
     }
@@ -127,7 +113,7 @@ fn encode(
     end: usize,
 ) -> Result<Encoded> {
     let first = start.as_ref().map_or(0, |start| start.block);
-    let (mut x, below) = match start {
+    let (x, below) = match start {
         Some(start) => (start.hidden.tensor(model.parameters.device())?, None),
         None => {
             timed!("embeddings forward");
@@ -137,29 +123,18 @@ fn encode(
             (x, record.then_some(graph))
         }
     };
-    let mut blocks = Vec::new();
-    let last = model.layout.blocks.len() - 1;
-    for layer in &model.layout.blocks[first..end] {
-        timed!("block forward", layer.number);
-        let mode = model.block_mode(layer, depth);
-        // The backward takes the topmost tape first, so keeping it costs no memory at the peak.
-        if mode.record && model.recompute && layer.number != last {
-            let without = BlockMode {
-                record: false,
-                ..mode
-            };
-            let (y, _) = block(layer, &x, pass, without)?;
-            blocks.push(Tape::Recompute { x, mode });
-            x = y;
-            continue;
-        }
-        let (y, graph) = block(layer, &x, pass, mode)?;
-        blocks.extend(mode.record.then_some(Tape::Whole(graph)));
-        x = y;
-    }
+    let share = |x: &Tensor| Ok(x.clone());
+    let (hidden, blocks) = walk::up(model, (depth, first..end), x, &forward(pass), share)?;
     Ok(Encoded {
-        hidden: x,
+        hidden,
         blocks,
         embeddings: below,
     })
+}
+
+fn forward<'a>(pass: &'a Pass<'a>) -> impl Forward<Tensor, Graph> + 'a {
+    |layer, x, mode| {
+        let (y, graph) = block(layer, &x, pass, mode)?;
+        Ok((y, mode.record.then_some(graph)))
+    }
 }

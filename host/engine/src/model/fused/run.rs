@@ -15,29 +15,20 @@ use crate::{
         Hidden, Model, Start,
         depth::Depth,
         gradients::Gradients,
-        pass::{BlockMode, Pass},
+        pass::Pass,
         scratch::Buffer,
         step::Step,
+        walk::{self, Forward, Tape},
     },
 };
 use candle_core::Tensor;
 use progtune_kernels::timed;
 use std::sync::Arc;
 
-/// The values that a block's backward needs.
-enum Tape {
-    Whole(Box<BlockTape>),
-    /// The block's input and mode, from which the tape can be made again.
-    Recompute {
-        x: Arc<Buffer>,
-        mode: BlockMode,
-    },
-}
-
 /// The rows that the head reads, and the tapes.
 struct Encoded {
     hidden: Arc<Buffer>,
-    blocks: Vec<Tape>,
+    blocks: Vec<Tape<Arc<Buffer>, BlockTape>>,
     embeddings: Option<EmbeddingsTape>,
 }
 
@@ -77,7 +68,7 @@ pub(crate) fn train(
     let pass = Pass::new(model, batch, Some(step));
     let (depth, layout) = (model.depth(), &model.layout);
     let blocks = layout.blocks.len();
-    let mut encoded = encode(model, &pass, depth, start, blocks)?;
+    let encoded = encode(model, &pass, depth, start, blocks)?;
     let below = depth < Depth::Block(blocks);
     let (loss, d) = {
         timed!("head");
@@ -86,21 +77,15 @@ pub(crate) fn train(
     };
     gradients.add_loss(loss);
     drop(encoded.hidden);
-    let Some(mut d) = d else { return Ok(()) };
-    for block in layout.blocks.iter().rev() {
-        timed!("block backward", block.number);
-        let tape = match encoded.blocks.pop() {
-            Some(Tape::Whole(tape)) => Some(*tape),
-            Some(Tape::Recompute { x, mode }) => block_forward(block, x, &pass, mode)?.1,
-            None => None,
-        };
-        let Some(tape) = tape else { return Ok(()) };
-        match block_backward(block, tape, d, &pass, gradients)? {
-            Some(next) => d = next,
-            None => return Ok(()),
-        }
-    }
-    if let Some(tape) = encoded.embeddings {
+    let Some(d) = d else { return Ok(()) };
+    let d = walk::down(
+        model,
+        encoded.blocks,
+        d,
+        &forward(&pass),
+        |block, tape, d| block_backward(block, tape, d, &pass, gradients),
+    )?;
+    if let (Some(tape), Some(d)) = (encoded.embeddings, d) {
         timed!("embeddings backward");
         embeddings::backward(&layout.embeddings, tape, d, &pass, gradients, true)?;
     }
@@ -117,7 +102,7 @@ fn encode(
     end: usize,
 ) -> Result<Encoded> {
     let first = start.as_ref().map_or(0, |start| start.block);
-    let (mut x, embeddings) = match start {
+    let (x, embeddings) = match start {
         Some(start) => (start.hidden.buffer(pass.scratch)?, None),
         None => {
             timed!("embeddings forward");
@@ -128,29 +113,18 @@ fn encode(
             (Arc::new(x), record.then_some(tape))
         }
     };
-    let mut blocks = Vec::new();
-    let last = model.layout.blocks.len() - 1;
-    for block in &model.layout.blocks[first..end] {
-        timed!("block forward", block.number);
-        let mode = model.block_mode(block, depth);
-        // The backward takes the topmost tape first, so keeping it costs no memory at the peak.
-        if mode.record && model.recompute && block.number != last {
-            let without = BlockMode {
-                record: false,
-                ..mode
-            };
-            let (y, _) = block_forward(block, Arc::clone(&x), pass, without)?;
-            blocks.push(Tape::Recompute { x, mode });
-            x = Arc::new(y);
-            continue;
-        }
-        let (y, tape) = block_forward(block, x, pass, mode)?;
-        blocks.extend(tape.map(|tape| Tape::Whole(Box::new(tape))));
-        x = Arc::new(y);
-    }
+    let share = |x: &Arc<Buffer>| Ok(Arc::clone(x));
+    let (hidden, blocks) = walk::up(model, (depth, first..end), x, &forward(pass), share)?;
     Ok(Encoded {
-        hidden: x,
+        hidden,
         blocks,
         embeddings,
     })
+}
+
+fn forward<'a>(pass: &'a Pass<'a>) -> impl Forward<Arc<Buffer>, BlockTape> + 'a {
+    |block, x, mode| {
+        let (y, tape) = block_forward(block, x, pass, mode)?;
+        Ok((Arc::new(y), tape))
+    }
 }

@@ -13,25 +13,19 @@ use crate::{
     batch::Batch,
     error::Result,
     model::{
-        Hidden, Model, Start, depth::Depth, gradients::Gradients, pass::BlockMode, step::Step,
+        Hidden, Model, Start,
+        depth::Depth,
+        gradients::Gradients,
+        step::Step,
+        walk::{self, Forward, Tape},
     },
 };
 use candle_core::Tensor;
 
-/// The values that a block's backward needs.
-enum Tape {
-    Whole(Box<BlockTape>),
-    /// The block's input and mode, from which the tape can be made again.
-    Recompute {
-        x: Rows,
-        mode: BlockMode,
-    },
-}
-
 /// The rows that the head reads, and the tapes.
 struct Encoded {
     hidden: Rows,
-    blocks: Vec<Tape>,
+    blocks: Vec<Tape<Rows, BlockTape>>,
     embeddings: Option<EmbeddingsTape>,
 }
 
@@ -77,26 +71,19 @@ pub(crate) fn train(
     let pass = Pass::new(model, gpu, batch, Some(step))?;
     let (depth, layout) = (model.depth(), &model.layout);
     let blocks = layout.blocks.len();
-    let mut encoded = encode(model, &pass, depth, start, blocks)?;
+    let encoded = encode(model, &pass, depth, start, blocks)?;
     let below = depth < Depth::Block(blocks);
     let (head, hidden) = (&layout.head, &encoded.hidden);
     let d = head::train(head, hidden, &pass, denominator, below, gradients)?;
-    let Some(mut d) = d else { return Ok(()) };
-    for block in layout.blocks.iter().rev() {
-        let Some(tape) = encoded.blocks.pop() else {
-            return Ok(());
-        };
-        let tape = match tape {
-            Tape::Whole(tape) => Some(*tape),
-            Tape::Recompute { x, mode } => block::forward(block, x, &pass, mode)?.1,
-        };
-        let Some(tape) = tape else { return Ok(()) };
-        match backward::backward(block, tape, d, &pass, gradients)? {
-            Some(next) => d = next,
-            None => return Ok(()),
-        }
-    }
-    if let Some(tape) = encoded.embeddings {
+    let Some(d) = d else { return Ok(()) };
+    let d = walk::down(
+        model,
+        encoded.blocks,
+        d,
+        &forward(&pass),
+        |block, tape, d| backward::backward(block, tape, d, &pass, gradients),
+    )?;
+    if let (Some(tape), Some(d)) = (encoded.embeddings, d) {
         embeddings::backward(&layout.embeddings, tape, d, &pass, gradients, true)?;
     }
     Ok(())
@@ -111,7 +98,7 @@ fn encode(
     end: usize,
 ) -> Result<Encoded> {
     let first = start.as_ref().map_or(0, |start| start.block);
-    let (mut x, embeddings) = match start {
+    let (x, embeddings) = match start {
         Some(start) => (start.hidden.rows(pass.lane())?, None),
         None => {
             let record = depth == Depth::Embeddings;
@@ -121,28 +108,15 @@ fn encode(
             (x, record.then_some(tape))
         }
     };
-    let mut blocks = Vec::new();
-    let last = model.layout.blocks.len() - 1;
-    for block in &model.layout.blocks[first..end] {
-        let mode = model.block_mode(block, depth);
-        // The backward takes the topmost tape first, so keeping it costs no memory at the peak.
-        if mode.record && model.recompute && block.number != last {
-            let kept = pass.lane().copy(&x)?;
-            let without = BlockMode {
-                record: false,
-                ..mode
-            };
-            (x, _) = block::forward(block, x, pass, without)?;
-            blocks.push(Tape::Recompute { x: kept, mode });
-            continue;
-        }
-        let tape;
-        (x, tape) = block::forward(block, x, pass, mode)?;
-        blocks.extend(tape.map(|tape| Tape::Whole(Box::new(tape))));
-    }
+    let copy = |x: &Rows| pass.lane().copy(x);
+    let (hidden, blocks) = walk::up(model, (depth, first..end), x, &forward(pass), copy)?;
     Ok(Encoded {
-        hidden: x,
+        hidden,
         blocks,
         embeddings,
     })
+}
+
+fn forward<'a>(pass: &'a Pass<'a>) -> impl Forward<Rows, BlockTape> + 'a {
+    |block, x, mode| block::forward(block, x, pass, mode)
 }
