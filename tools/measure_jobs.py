@@ -3,9 +3,9 @@
     cargo build --release --workspace
     python tools/measure_jobs.py --minilm MODEL_DIR --data SHARED/data
 
-Nothing is given but the model and the files; progtune decides the rest, and PyTorch trains with what it decided. What progtune
-printed is in `--output`/JOB/printed.txt. Every job is a line of `tools/jobs/record.jsonl`, like those of `measure_agreement.py`.
-Needs torch, transformers, scikit-learn and seqeval; half an hour on two cores.
+Nothing is given but the model and the files; progtune decides the rest, and PyTorch trains with what it decided, with three
+seeds. What progtune printed is in `--output`/JOB/printed.txt. Every run is a line of `tools/jobs/record.jsonl`, like those of
+`measure_agreement.py`. Needs torch, transformers, scikit-learn and seqeval; an hour on two cores.
 """
 import json
 import shutil
@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tomllib
 
-from resumable import ROOT, arguments, lines_of, measure_missing
+from resumable import ROOT, arguments, lines_of, mean, measure_missing
 
 sys.path.insert(0, str(ROOT / "tools/jobs"))
 from make_data import JOBS
@@ -41,33 +41,38 @@ def reference(name, rows, data, metric, config, args):
     return json.loads(text.splitlines()[-1])
 
 
-def measure(name, args):
+def measure(name, seed, args):
     make, metric = JOBS[name]
     data = args.output / name.replace(" ", "-").lower()
     shutil.rmtree(data, ignore_errors=True)
     data.mkdir(parents=True)
     words, rows = make(args.data, data)
     run = data / "run"
-    words = [args.progtune, "train", "--model", args.minilm, *words, "--threads", args.threads, "--output", run]
+    words = [args.progtune, "train", "--model", args.minilm, *words, "--threads", args.threads, "--seed", seed, "--output", run]
     done = subprocess.run([str(word) for word in words], capture_output=True, text=True)
     (data / "printed.txt").write_text(done.stderr + "\n" + done.stdout)
     if done.returncode:
         raise SystemExit(f"{name}: {done.stderr}")
     results = json.loads((run / "all_results.json").read_text())
     config = tomllib.loads((run / "config.toml").read_text())
-    shown = " ".join(str(word).replace(f"{data}/", "").replace(str(args.minilm), "MODEL") for word in words[1:-4])
+    shown = " ".join(str(word).replace(f"{data}/", "").replace(str(data), "DIR").replace(str(args.minilm), "MODEL") for word in words[1:-6])
     theirs = reference(name, rows, data, metric, config, args)
     return dict(command=f"progtune {shown}", metric=metric, progtune=results[metric], pytorch=theirs)
 
 
 def main():
-    args = arguments(__doc__, "jobs", 1)
+    args = arguments(__doc__, "jobs", 3)
     if not args.table:
-        measure_missing(RECORD, [dict(job=name) for name in JOBS], args, lambda key, _: measure(key["job"], args))
+        measure_missing(RECORD, [dict(job=name) for name in JOBS], args, lambda key, seed: measure(key["job"], seed, args))
     print("| in the shape of | command | metric | progtune | PyTorch |\n|---|---|---|---|---|")
-    for line in lines_of(RECORD):
-        figures = [f"{line[side]:.3f}" for side in ("progtune", "pytorch")]
-        print(f"| {line['job']} | `{line['command']}` | {line['metric'].removeprefix('eval_')} | " + " | ".join(figures) + " |")
+    for name in JOBS:
+        runs = [line for line in lines_of(RECORD) if line["job"] == name]
+        if not runs:
+            continue
+        shown = "{:.3f} ± {:.3f}" if len(runs) > 1 else "{:.3f}"
+        figures = [shown.format(*mean([run[side] for run in runs])) for side in ("progtune", "pytorch")]
+        metric = runs[0]["metric"].removeprefix("eval_")
+        print(f"| {name} | `{runs[0]['command']}` | {metric} | " + " | ".join(figures) + " |")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,9 @@ mod delay_load;
 use crate::arguments::{Arguments, Others};
 use delay_load::{Library, write_archive};
 use std::{
-    env, fs,
+    env,
+    ffi::OsString,
+    fs,
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     process::Command,
@@ -93,11 +95,10 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Result<(), String> {
     };
     let toolkit = arguments
         .path("--toolkit")
-        .unwrap_or_else(|| root.join("target/cuda-toolkit"));
+        .unwrap_or_else(|| default_toolkit(root));
     let profile = arguments.value("--profile").unwrap_or("release");
     let start = Instant::now();
-    let home = prepare(root, &toolkit)?;
-    build(root, &home, profile)?;
+    build(root, &environment(root, &toolkit)?, profile)?;
     let folder = if profile == "dev" { "debug" } else { profile };
     let program = root.join("target/cuda").join(folder).join("progtune");
     let bytes = fs::metadata(&program)
@@ -110,6 +111,46 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Result<(), String> {
         start.elapsed().as_secs_f64()
     );
     check(&program)
+}
+
+/// Where the toolkit is if nothing else is said.
+pub(crate) fn default_toolkit(root: &Path) -> PathBuf {
+    root.join("target/cuda-toolkit")
+}
+
+/// The variables with which cargo builds for CUDA. Fetches the toolkit if it is not there.
+///
+/// # Errors
+/// If the toolkit cannot be fetched or completed.
+pub(crate) fn environment(
+    root: &Path,
+    toolkit: &Path,
+) -> Result<Vec<(&'static str, OsString)>, String> {
+    let home = prepare(root, toolkit)?;
+    let old = env::var_os("PATH").unwrap_or_default();
+    let path = env::join_paths(std::iter::once(home.join("bin")).chain(env::split_paths(&old)));
+    Ok(vec![
+        ("PATH", path.map_err(|error| error.to_string())?),
+        ("NVCC", home.join("bin/nvcc-few").into()),
+        ("CUDA_COMPUTE_CAP", COMPUTE_CAP.into()),
+        ("CUDA_PATH", home.clone().into()),
+        ("CUDA_HOME", home.into()),
+    ])
+}
+
+/// The terms under which CUDA's static runtime, a part of the program, may be passed on.
+///
+/// # Errors
+/// If the toolkit lacks them.
+pub(crate) fn runtime_licence(toolkit: &Path) -> Result<Vec<u8>, String> {
+    let failed = |error: std::io::Error| format!("{}: {error}", toolkit.display());
+    let mut entries = fs::read_dir(toolkit).map_err(failed)?.flatten();
+    let package = entries.find(|entry| {
+        let name = entry.file_name();
+        name.to_string_lossy().starts_with("nvidia_cuda_runtime-")
+    });
+    let package = package.ok_or_else(|| format!("{}: has no runtime", toolkit.display()))?;
+    fs::read(package.path().join("licenses/License.txt")).map_err(failed)
 }
 
 /// The toolkit's home, with the archives and the compiler that the build uses.
@@ -149,11 +190,8 @@ fn prepare(root: &Path, toolkit: &Path) -> Result<PathBuf, String> {
 }
 
 /// Builds the program for CUDA, and the plugins, which are the same as for the CPU.
-fn build(root: &Path, home: &Path, profile: &str) -> Result<(), String> {
+fn build(root: &Path, environment: &[(&str, OsString)], profile: &str) -> Result<(), String> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let old = env::var_os("PATH").unwrap_or_default();
-    let path = env::join_paths(std::iter::once(home.join("bin")).chain(env::split_paths(&old)));
-    let path = path.map_err(|error| error.to_string())?;
     let mut command = Command::new(cargo);
     command
         .current_dir(root)
@@ -169,11 +207,7 @@ fn build(root: &Path, home: &Path, profile: &str) -> Result<(), String> {
         .args(["--features", "progtune/cuda", "--profile", profile])
         .arg("--target-dir")
         .arg(root.join("target/cuda"))
-        .env("CUDA_HOME", home)
-        .env("CUDA_PATH", home)
-        .env("NVCC", home.join("bin/nvcc-few"))
-        .env("CUDA_COMPUTE_CAP", COMPUTE_CAP)
-        .env("PATH", path);
+        .envs(environment.iter().map(|(name, value)| (name, value)));
     succeed(&mut command)
 }
 

@@ -44,10 +44,9 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Result<(), String> {
         [archive] => Some(PathBuf::from(archive)),
         _ => return Err(format!("expected one archive\n{HELP}")),
     };
-    let workspace = Workspace::read(root)?;
-    let name = workspace.archive_name();
+    let workspace = Workspace::read(root, &[])?;
     let archive = archive.unwrap_or_else(|| {
-        let file = format!("dist/{name}.tar.gz");
+        let file = format!("dist/{}.tar.gz", workspace.archive_name());
         workspace.target_directory().join(file)
     });
     let place = tempfile::tempdir().map_err(|error| format!("a temporary directory: {error}"))?;
@@ -56,7 +55,7 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Result<(), String> {
         .canonicalize()
         .map_err(|error| format!("{}: {error}", place.path().display()))?;
     // Users may unpack it under a path with spaces.
-    let unpacked = unpack(&archive, &place.join("a place with spaces"))?.join(&name);
+    let unpacked = unpack(&archive, &place.join("a place with spaces"))?;
     let machine = machine_paths(root, &workspace);
     check_files(&unpacked, &machine)?;
     let libraries = workspace.libraries().len();
@@ -77,6 +76,7 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Result<(), String> {
     Ok(())
 }
 
+/// Unpacks an archive and returns its top directory.
 fn unpack(archive: &Path, place: &Path) -> Result<PathBuf, String> {
     let failed = |error: std::io::Error| {
         format!(
@@ -89,7 +89,9 @@ fn unpack(archive: &Path, place: &Path) -> Result<PathBuf, String> {
     tar::Archive::new(GzDecoder::new(file))
         .unpack(place)
         .map_err(failed)?;
-    Ok(place.to_owned())
+    let mut entries = fs::read_dir(place).map_err(failed)?.flatten();
+    let top = entries.next().map(|entry| entry.path());
+    top.ok_or_else(|| format!("{}: is empty", archive.display()))
 }
 
 /// The directories of this machine that must not appear in the archive: the repository, cargo's

@@ -13,17 +13,20 @@ mod workspace;
 use self::archive::Tree;
 pub(crate) use self::workspace::Workspace;
 use crate::arguments::{Arguments, Others};
+use crate::build_cuda;
 use flate2::read::GzDecoder;
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX, EXE_SUFFIX};
+use std::ffi::OsString;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const HELP: &str = "\
-cargo xtask dist [--target-dir DIR] [--output DIR]
-  --target-dir DIR  cargo's build directory [default: the workspace's]
-  --output DIR      directory for the archive [default: dist in the target directory]
+cargo xtask dist [--cuda] [--target-dir DIR] [--output DIR]
+  --cuda            build for CUDA as `cargo xtask build-cuda` does; the archive's name ends in -cuda
+  --target-dir DIR  cargo's build directory [default: the workspace's; with --cuda, cuda in it]
+  --output DIR      directory for the archive [default: dist in the workspace's target directory]
 The time in the archive is SOURCE_DATE_EPOCH, or that of the last commit. RUSTFLAGS are not used.
 ";
 
@@ -46,24 +49,42 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Result<(), String> {
     let Some(arguments) = Arguments::read(HELP, Others::Refused, words)? else {
         return Ok(());
     };
-    let workspace = Workspace::read(root)?;
-    let target = arguments
+    let features: &[&str] = if arguments.has("--cuda") {
+        &["progtune/cuda"]
+    } else {
+        &[]
+    };
+    let workspace = Workspace::read(root, features)?;
+    let own = workspace.target_directory();
+    let mut target = arguments
         .path("--target-dir")
-        .unwrap_or_else(|| workspace.target_directory());
-    // This precedes the build because it is quick and may fail.
+        .unwrap_or_else(|| own.clone());
+    let mut name = workspace.archive_name();
+    let mut environment = Vec::new();
     let mut tree = Tree::default();
+    if arguments.has("--cuda") {
+        // Candle is another one there.
+        target.push("cuda");
+        name += "-cuda";
+        let toolkit = build_cuda::default_toolkit(root);
+        environment = build_cuda::environment(root, &toolkit)?;
+        tree.add(
+            "licenses/cuda-runtime.txt",
+            build_cuda::runtime_licence(&toolkit)?,
+        );
+    }
+    // This precedes the build because it is quick and may fail.
     let crates = licences::collect(&workspace, root, &mut tree)?;
     println!("dist: the licences of {crates} crates are allowed and their texts were found");
-    build(root, &workspace, &target)?;
+    build(root, &workspace, features, &environment, &target)?;
     add_built(&workspace, &target.join("dist"), &mut tree)?;
     add_documents(root, &mut tree)?;
     add_interface(root, &target, &mut tree)?;
     add_what_it_says_of_itself(&mut tree)?;
-    let name = workspace.archive_name();
     let bytes = tree.pack(&name, time_of_commit(root)?)?;
     let output = arguments
         .path("--output")
-        .unwrap_or_else(|| target.join("dist"));
+        .unwrap_or_else(|| own.join("dist"));
     let path = output.join(format!("{name}.tar.gz"));
     fs::create_dir_all(&output)
         .and_then(|()| fs::write(&path, &bytes))
@@ -74,7 +95,13 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Result<(), String> {
 
 /// Builds host and plugins, which are the workspace's default members. They contain no path of this
 /// machine: rustc replaces the paths of sources, and the host is told that it will be distributed.
-fn build(root: &Path, workspace: &Workspace, target: &Path) -> Result<(), String> {
+fn build(
+    root: &Path,
+    workspace: &Workspace,
+    features: &[&str],
+    environment: &[(&str, OsString)],
+    target: &Path,
+) -> Result<(), String> {
     // If several prefixes match, rustc uses the last.
     let mut places = vec![
         (root.to_owned(), "/progtune"),
@@ -95,6 +122,8 @@ fn build(root: &Path, workspace: &Workspace, target: &Path) -> Result<(), String
         workspace::cargo(root)
             .args(["build", "--locked", "--profile", "dist", "--target-dir"])
             .arg(target)
+            .args(features.iter().flat_map(|feature| ["--features", feature]))
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .env_remove("RUSTFLAGS")
             .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
             .env("PROGTUNE_DIST", "1"),

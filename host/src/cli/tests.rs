@@ -101,7 +101,7 @@ fn help_is_in_groups() {
         places.iter().all(Option::is_some) && places.is_sorted(),
         "{places:?}\n{help}"
     );
-    assert!(help.contains("5e-5 full fine-tuning, 5e-4 lora, 1e-3 bitfit, 1e-4 adapter, …"));
+    assert!(help.contains("5e-5 full fine-tuning, 1e-3 lora, 1e-3 adapter, 2e-3 bitfit, …"));
 }
 
 /// The declared flags of every command.

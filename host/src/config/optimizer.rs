@@ -9,7 +9,7 @@ use progtune_engine::optim::{self, LrRestart, LrScheduler, LrShape, Warmup};
 
 pub(crate) static LR: Flag<f64> = Flag::key("lr", "LR", "Peak learning rate of AdamW")
     .computed(
-        "the method's suggestion: 5e-5 full fine-tuning, 5e-4 lora, 1e-3 bitfit, 1e-4 adapter, …",
+        "the method's suggestion: 5e-5 full fine-tuning, 1e-3 lora, 1e-3 adapter, 2e-3 bitfit, …",
     )
     .example("5e-4")
     .usual()

@@ -57,7 +57,7 @@ impl Adapter {
 
 impl Method for Adapter {
     fn plan(&self, model: &ModelRecord) -> Result<MethodPlan, PluginError> {
-        let mut plan = MethodPlan::default().with_suggested_lr(1e-4);
+        let mut plan = MethodPlan::default().with_suggested_lr(1e-3);
         let bottleneck = self.shape(model.hidden_size);
         for site in model.sites_of(&[SiteKind::ATTENTION_END, SiteKind::OUTPUT_END])? {
             let mut g = GraphBuilder::new();

@@ -25,7 +25,7 @@ impl Method for BitFit {
                 "the model has no parameter named bias, so there is nothing to train",
             ))
         } else {
-            Ok(plan.with_suggested_lr(1e-3))
+            Ok(plan.with_suggested_lr(2e-3))
         }
     }
 }

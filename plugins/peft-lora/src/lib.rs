@@ -76,7 +76,7 @@ impl Method for Lora {
             identity_at_init: true,
             ..MethodPlan::default()
         }
-        .with_suggested_lr(5e-4);
+        .with_suggested_lr(1e-3);
         let targets: Vec<&str> = self.target_modules.iter().map(String::as_str).collect();
         for site in model.linear_sites("target_modules", &targets)? {
             let (a, b) = (

@@ -190,7 +190,7 @@ fn every_command_has_a_page_with_its_flags_and_their_defaults() {
     }
     let page = read_page(&pages.join("progtune.1"));
     for part in [
-        "[default: the method's suggestion: 5e-5 full fine-tuning, 5e-4 lora",
+        "[default: the method's suggestion: 5e-5 full fine-tuning, 1e-3 lora",
         "progtune-plugins(1)",
         "Exit codes: 0 success",
         "progtune plan --schedule progressive --peft lora\n",

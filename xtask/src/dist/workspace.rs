@@ -26,7 +26,7 @@ pub(super) fn cargo(root: &Path) -> Command {
 
 impl Workspace {
     /// Asks rustc and cargo.
-    pub(crate) fn read(root: &Path) -> Result<Self, String> {
+    pub(crate) fn read(root: &Path, features: &[&str]) -> Result<Self, String> {
         let rustc = |arguments: &[&str]| {
             let mut rustc = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
             let text = super::succeed(rustc.current_dir(root).args(arguments))?;
@@ -42,7 +42,8 @@ impl Workspace {
         let metadata = super::succeed(
             cargo(root)
                 .args(["metadata", "--format-version", "1", "--locked"])
-                .args(["--filter-platform", &triple]),
+                .args(["--filter-platform", &triple])
+                .args(features.iter().flat_map(|feature| ["--features", feature])),
         )?;
         Ok(Self {
             metadata: serde_json::from_slice(&metadata)
