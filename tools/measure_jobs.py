@@ -4,7 +4,7 @@
     python tools/measure_jobs.py --minilm MODEL_DIR --data SHARED/data
 
 Nothing is given but the model and the files; progtune decides the rest, and PyTorch trains with what it decided, with three
-seeds. What progtune printed is in `--output`/JOB/printed.txt. Every run is a line of `tools/jobs/record.jsonl`, like those of
+seeds. What progtune printed is in `tools/jobs/printed`. Every run is a line of `tools/jobs/record.jsonl`, like those of
 `measure_agreement.py`. Needs torch, transformers, scikit-learn and seqeval; an hour on two cores.
 """
 import json
@@ -41,6 +41,14 @@ def reference(name, rows, data, metric, config, args):
     return json.loads(text.splitlines()[-1])
 
 
+def printed(done, data):
+    """What a run printed, without its progress."""
+    lines = [*done.stderr.splitlines(), "", *done.stdout.splitlines()]
+    progress = ("step ", "epoch ", "computing the validation split")
+    kept = [line for line in lines if not line.startswith(progress) or line.startswith("epoch  ")]
+    return "\n".join(kept).replace(str(data), "DIR") + "\n"
+
+
 def measure(name, seed, args):
     make, metric = JOBS[name]
     data = args.output / name.replace(" ", "-").lower()
@@ -50,9 +58,9 @@ def measure(name, seed, args):
     run = data / "run"
     words = [args.progtune, "train", "--model", args.minilm, *words, "--threads", args.threads, "--seed", seed, "--output", run]
     done = subprocess.run([str(word) for word in words], capture_output=True, text=True)
-    (data / "printed.txt").write_text(done.stderr + "\n" + done.stdout)
     if done.returncode:
         raise SystemExit(f"{name}: {done.stderr}")
+    (ROOT / f"tools/jobs/printed/{data.name}.txt").write_text(printed(done, data))
     results = json.loads((run / "all_results.json").read_text())
     config = tomllib.loads((run / "config.toml").read_text())
     shown = " ".join(str(word).replace(f"{data}/", "").replace(str(data), "DIR").replace(str(args.minilm), "MODEL") for word in words[1:-6])

@@ -260,10 +260,10 @@ fn range(shares: &[f64]) -> String {
 /// A share in percent, with enough digits to tell a small change from none.
 fn percent(share: f64) -> String {
     let percent = 100.0 * share;
-    if percent == 0.0 || percent >= 0.05 {
-        format!("{percent:.1}")
-    } else {
-        format!("{percent:.0e}")
+    match percent {
+        0.05.. | 0.0 => format!("{percent:.1}"),
+        0.005..0.05 => format!("{percent:.2}"),
+        _ => format!("{percent:.0e}"),
     }
 }
 
@@ -319,6 +319,12 @@ mod tests {
         assert_eq!(json[3]["relative_change"], Value::Null);
         assert_eq!(json[2]["block"], 1);
         assert_eq!(json[0]["steps"], 0);
+    }
+
+    #[test]
+    fn small_changes_have_more_digits() {
+        let shown = [0.0, 4e-6, 4e-4, 5e-4, 0.62].map(percent);
+        assert_eq!(shown, ["0.0", "4e-4", "0.04", "0.1", "62.0"]);
     }
 
     #[test]

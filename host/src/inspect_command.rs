@@ -5,6 +5,7 @@
 //! intervals, and duplicates are counted in a sample of the texts. The report then says so.
 
 mod duplicates;
+mod labels;
 mod lengths;
 mod questions;
 mod tagged;
@@ -15,8 +16,9 @@ use crate::{
     fetch::{Fetcher, ModelFiles},
 };
 use duplicates::Texts;
+use labels::LabelCount;
 use lengths::Lengths;
-use progtune_datasets::{Label, OwnFiles, ProblemType, QuestionData, SplitName, TaggedData, Task};
+use progtune_datasets::{OwnFiles, ProblemType, QuestionData, SplitName, TaggedData};
 use progtune_engine::{ModelSource, Result};
 use progtune_pipeline::{data_description::describe, data_remarks, tokenizer::Tokenizer};
 use progtune_plain_text::shown_line;
@@ -24,9 +26,6 @@ use progtune_process::{grouped, terminal};
 
 /// A maximum length above that of any text, so that lengths are measured before truncation.
 const NO_LIMIT: usize = 1 << 24;
-
-/// The maximum number of labels listed.
-const N_LABELS: usize = 50;
 
 /// The maximum number of rows tokenised per split.
 const SAMPLED: usize = 100_000;
@@ -105,108 +104,6 @@ pub fn run_inspect(config: &InspectConfig) -> Result<()> {
 /// The share of a part in per cent.
 fn share(part: u64, of: u64) -> f64 {
     100.0 * part as f64 / of as f64
-}
-
-/// The label counts of a split, and for regression its labels' distribution.
-struct LabelCount<'a> {
-    task: &'a Task,
-    /// The distance between sampled rows.
-    every: usize,
-    unlabelled: usize,
-    classes: Vec<u64>,
-    /// The scores of the sampled rows.
-    scores: Vec<f32>,
-    least: f32,
-    most: f32,
-    sum: f64,
-    n_scores: usize,
-}
-
-impl<'a> LabelCount<'a> {
-    fn new(task: &'a Task, every: usize) -> Self {
-        Self {
-            task,
-            every,
-            unlabelled: 0,
-            classes: vec![0; task.labels.len()],
-            scores: Vec::new(),
-            least: f32::INFINITY,
-            most: f32::NEG_INFINITY,
-            sum: 0.0,
-            n_scores: 0,
-        }
-    }
-
-    fn add(&mut self, label: Option<&Label>, at: usize) {
-        match label {
-            None => self.unlabelled += 1,
-            Some(Label::Class(id)) => self.classes[*id as usize] += 1,
-            Some(Label::Classes(ids)) => ids.iter().for_each(|&id| self.classes[id as usize] += 1),
-            Some(Label::Score(score)) => {
-                self.least = self.least.min(*score);
-                self.most = self.most.max(*score);
-                self.sum += f64::from(*score);
-                self.n_scores += 1;
-                if at.is_multiple_of(self.every) {
-                    self.scores.push(*score);
-                }
-            }
-        }
-    }
-
-    /// The only label of several rows.
-    fn only(&self) -> Option<String> {
-        let classes = self.classes.iter().zip(&self.task.labels);
-        let mut held = classes.filter(|(count, _)| **count > 0);
-        match (self.task.problem_type, held.next(), held.next()) {
-            (ProblemType::SingleLabelClassification, Some((&count, label)), None) => {
-                (count > 1).then(|| format!("`{label}`"))
-            }
-            (ProblemType::Regression, ..) => {
-                (self.n_scores > 1 && self.least == self.most).then(|| self.least.to_string())
-            }
-            _ => None,
-        }
-    }
-
-    fn report(mut self, n_rows: usize) -> String {
-        let mut text = String::new();
-        match self.task.problem_type {
-            ProblemType::Regression if self.n_scores > 0 => {
-                self.scores.sort_by(f32::total_cmp);
-                let middle = self.scores.get(self.scores.len() / 2);
-                text.push_str(&format!(
-                    "  labels: from {} to {}, mean {:.3}, median{} {}\n",
-                    self.least,
-                    self.most,
-                    self.sum / self.n_scores as f64,
-                    of_every(self.every),
-                    middle.copied().unwrap_or(f32::NAN)
-                ));
-            }
-            ProblemType::SingleLabelClassification | ProblemType::MultiLabelClassification => {
-                let labels = self.task.labels.iter().zip(&self.classes);
-                for (label, &count) in labels.take(N_LABELS) {
-                    text.push_str(&format!(
-                        "  {:<24} {count:>8} {:5.1} %\n",
-                        shown_line(label),
-                        share(count, n_rows as u64)
-                    ));
-                }
-                if self.classes.len() > N_LABELS {
-                    let more = self.classes.len() - N_LABELS;
-                    text.push_str(&format!("  and {more} more labels\n"));
-                }
-            }
-            ProblemType::Regression
-            | ProblemType::TokenClassification
-            | ProblemType::QuestionAnswering => {}
-        }
-        if self.unlabelled > 0 {
-            text.push_str(&format!("  without a label: {}\n", self.unlabelled));
-        }
-        text
-    }
 }
 
 /// Says which rows were sampled; empty if every row was read.

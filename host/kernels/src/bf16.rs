@@ -15,7 +15,9 @@
 //! assert_eq!(value(round(3.0 + 1.0 / 64.0)), 3.015625);
 //! ```
 
-use crate::simd::simd_fn;
+#![allow(unsafe_code)]
+
+use crate::simd::{Level, level, simd_fn};
 
 /// The exponent's bits of an f32.
 const EXPONENT: u32 = 0x7f80_0000;
@@ -82,9 +84,35 @@ pub fn multiply_add(sum: f32, a: f32, b: f32) -> f32 {
     flush(first(a).mul_add(first(b), sum))
 }
 
+/// The pairs of neighbours in `from`; the last number of an odd count is paired with zero.
+pub fn pair_neighbours(to: &mut [f32], from: &[f32]) {
+    #[cfg(target_arch = "x86_64")]
+    if level() == Level::Avx512Bf16 {
+        // SAFETY: the level was detected on this machine.
+        let done = unsafe { native::pair_neighbours(to, from) };
+        return neighbours(&mut to[done..], &from[2 * done..]);
+    }
+    neighbours(to, from);
+}
+
+/// The pairs of the numbers of two rows, as many as `to` has room for.
+///
+/// # Panics
+/// If a row is shorter than `to`.
+pub fn pair_rows(to: &mut [f32], firsts: &[f32], seconds: &[f32]) {
+    let (firsts, seconds) = (&firsts[..to.len()], &seconds[..to.len()]);
+    #[cfg(target_arch = "x86_64")]
+    if level() == Level::Avx512Bf16 {
+        // SAFETY: the level was detected on this machine; the slices have the same length.
+        let done = unsafe { native::pair_rows(to, firsts, seconds) };
+        return rows(&mut to[done..], &firsts[done..], &seconds[done..]);
+    }
+    rows(to, firsts, seconds);
+}
+
 simd_fn! {
-    /// The pairs of neighbours in `from`; the last number of an odd count is paired with zero.
-    pub fn pair_neighbours(to: &mut [f32], from: &[f32]) {
+    /// [`pair_neighbours`] in integers.
+    fn neighbours(to: &mut [f32], from: &[f32]) {
         let (pairs, rest) = from.as_chunks::<2>();
         for (to, [first, second]) in to.iter_mut().zip(pairs) {
             *to = pair(*first, *second);
@@ -96,8 +124,8 @@ simd_fn! {
 }
 
 simd_fn! {
-    /// The pairs of the numbers of two rows.
-    pub fn pair_rows(to: &mut [f32], firsts: &[f32], seconds: &[f32]) {
+    /// [`pair_rows`] in integers.
+    fn rows(to: &mut [f32], firsts: &[f32], seconds: &[f32]) {
         for ((to, first), second) in to.iter_mut().zip(firsts).zip(seconds) {
             *to = pair(*first, *second);
         }
@@ -110,6 +138,51 @@ simd_fn! {
         for (to, first) in to.iter_mut().zip(firsts) {
             *to = pair(*first, 0.0);
         }
+    }
+}
+
+/// The same by the processor's own instructions, in whole vectors. Each function returns the number
+/// of pairs that it has written.
+#[cfg(target_arch = "x86_64")]
+mod native {
+    use std::arch::x86_64::*;
+
+    /// # Safety
+    /// The machine must have AVX512-BF16.
+    #[target_feature(enable = "avx512f,avx512bf16")]
+    pub(super) unsafe fn pair_neighbours(to: &mut [f32], from: &[f32]) -> usize {
+        let (to, from) = (to.as_chunks_mut::<16>().0, from.as_chunks::<32>().0);
+        for (to, from) in to.iter_mut().zip(from) {
+            // SAFETY: a chunk of `from` has two vectors, and one of `to` has one.
+            unsafe {
+                let low = _mm512_loadu_ps(from.as_ptr());
+                let high = _mm512_loadu_ps(from.as_ptr().add(16));
+                let pairs: __m512i = std::mem::transmute(_mm512_cvtne2ps_pbh(high, low));
+                _mm512_storeu_si512(to.as_mut_ptr().cast(), pairs);
+            }
+        }
+        16 * to.len().min(from.len())
+    }
+
+    /// # Safety
+    /// The machine must have AVX512-BF16, and the slices must have the same length.
+    #[target_feature(enable = "avx512f,avx512bf16")]
+    pub(super) unsafe fn pair_rows(to: &mut [f32], firsts: &[f32], seconds: &[f32]) -> usize {
+        let chunks = firsts.as_chunks::<16>().0.iter();
+        let chunks = chunks.zip(seconds.as_chunks::<16>().0);
+        let to = to.as_chunks_mut::<16>().0;
+        for (to, (firsts, seconds)) in to.iter_mut().zip(chunks) {
+            // SAFETY: every chunk has one vector; both forms of a vector are plain data.
+            unsafe {
+                let half = |numbers: &[f32; 16]| -> __m512i {
+                    let numbers = _mm512_cvtneps_pbh(_mm512_loadu_ps(numbers.as_ptr()));
+                    _mm512_cvtepu16_epi32(std::mem::transmute::<__m256bh, __m256i>(numbers))
+                };
+                let pairs = _mm512_or_si512(half(firsts), _mm512_slli_epi32::<16>(half(seconds)));
+                _mm512_storeu_si512(to.as_mut_ptr().cast(), pairs);
+            }
+        }
+        16 * to.len()
     }
 }
 
@@ -143,6 +216,28 @@ mod tests {
         }
         assert!(value(round(f32::NAN)).is_nan());
         assert!(value(round(f32::from_bits(0x7f80_0001))).is_nan());
+    }
+
+    #[test]
+    fn the_processor_rounds_in_the_same_way() {
+        // Every sign and exponent, with mantissas near the middle between two neighbours.
+        let mantissas = [
+            0u32, 1, 0x7fff, 0x8000, 0x8001, 0x1_8000, 0x40_0000, 0x7f_ffff,
+        ];
+        let all = (0..512).flat_map(|top| mantissas.map(|low| f32::from_bits(top << 23 | low)));
+        let from: Vec<f32> = all.chain([1.5; 5]).collect();
+        let bits =
+            |pairs: &[f32]| -> Vec<u32> { pairs.iter().map(|pair| pair.to_bits()).collect() };
+        let n = from.len().div_ceil(2);
+        let (mut got, mut want) = (vec![0f32; n], vec![0f32; n]);
+        pair_neighbours(&mut got, &from);
+        neighbours(&mut want, &from);
+        assert_eq!(bits(&got), bits(&want));
+        let (firsts, seconds) = from.split_at(from.len() / 2);
+        let (mut got, mut want) = (vec![0f32; firsts.len()], vec![0f32; firsts.len()]);
+        pair_rows(&mut got, firsts, seconds);
+        rows(&mut want, firsts, seconds);
+        assert_eq!(bits(&got), bits(&want));
     }
 
     #[test]

@@ -24,6 +24,7 @@
 mod micro;
 mod pack;
 mod pairs;
+mod transpose;
 
 pub(crate) use micro::NR;
 pub use micro::Start;

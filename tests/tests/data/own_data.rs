@@ -243,6 +243,34 @@ fn inspection_tells_what_training_would_meet() {
 }
 
 #[test]
+fn inspection_of_many_labels_shows_both_ends() {
+    let scratch = Scratch::new();
+    let mut rows = String::from("text,label\n");
+    for n in 0..44 {
+        rows += &format!("text {n},label{:02}\n", n % 22);
+    }
+    let even = scratch.write("even.csv", &rows);
+    rows += "one more,label07\n";
+    let uneven = scratch.write("uneven.csv", &rows);
+    let inspect = |file| CommandLine::new("data inspect").path("--train-file", file);
+    let text = inspect(&even).run();
+    let expected = "\n  22 labels with 2 rows each (4.5 %)\n";
+    assert!(text.contains(expected), "{text}");
+    let text = inspect(&uneven).run();
+    let expected = "\
+train: 45 rows
+  label07                         3   6.7 %
+  label00                         2   4.4 %
+  label01                         2   4.4 %
+  label02                         2   4.4 %
+  label03                         2   4.4 %
+  … 12 more labels …
+  label17                         2   4.4 %
+";
+    assert!(text.contains(expected), "{text}");
+}
+
+#[test]
 fn a_plan_counts_the_labels_of_own_files() {
     let scratch = Scratch::new();
     let file = scratch.write("t.csv", "text,label\nx,a\ny,b\nz,c\n");

@@ -1,13 +1,11 @@
 //! Operands in the order in which the inner loop reads them. Called by [`super`] and its callers.
 #![allow(unsafe_code)]
 
-use super::micro::{MR, NR};
-use crate::timed_task;
-use crate::{
-    bf16,
-    matrix::Matrix,
-    simd::{Level, level},
+use super::{
+    micro::{MR, NR},
+    transpose::transpose,
 };
+use crate::{bf16, matrix::Matrix, timed_task};
 use std::{cell::RefCell, ops::Range};
 
 /// The form in which a product reads its operands. Sums are f32 in any case.
@@ -343,90 +341,5 @@ fn copy_groups<const N: usize>(to: &mut [f32], from: Matrix<'_>) {
         if let Some(group) = from.row(step).first_chunk::<N>() {
             *to = *group;
         }
-    }
-}
-
-/// `to[step·stride + row] = a[row][step]` for up to 16 dense rows.
-fn transpose(to: &mut [f32], stride: usize, a: Matrix<'_>) {
-    let (rows, steps) = (a.rows(), a.columns());
-    if rows == 0 || steps == 0 {
-        return;
-    }
-    assert!(rows <= 16 && rows <= stride && to.len() >= (steps - 1) * stride + rows);
-    #[cfg(target_arch = "x86_64")]
-    if level() == Level::Avx512 {
-        for step in (0..steps).step_by(16) {
-            let n = (steps - step).min(16);
-            // SAFETY: the level was detected; the squares' rows and columns are inside `a` and, by
-            // the assertion above, inside `to`.
-            unsafe { transpose_square(&mut to[step * stride..], stride, a, step, n) };
-        }
-        return;
-    }
-    for (step, to) in to.chunks_mut(stride).take(steps).enumerate() {
-        for (row, to) in to[..rows].iter_mut().enumerate() {
-            *to = a.row(row)[step];
-        }
-    }
-}
-
-/// The distance, in numbers, between the part of a row that is transposed and the part that is
-/// prefetched.
-#[cfg(target_arch = "x86_64")]
-const FETCH_AHEAD: usize = 96;
-
-/// Transposes steps `first..first + n` (at most 16) of up to 16 rows, in registers.
-///
-/// # Safety
-/// AVX-512F must be available; `to` must hold `n` groups of `a.rows()` numbers, `stride` apart.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-unsafe fn transpose_square(to: &mut [f32], stride: usize, a: Matrix<'_>, first: usize, n: usize) {
-    use std::arch::x86_64::*;
-    let lanes = |n: usize| -> __mmask16 { ((1u32 << n) - 1) as __mmask16 };
-    let (rows, inside) = (a.rows(), lanes(n));
-    let mut r = [_mm512_setzero_ps(); 16];
-    let mut t = r;
-    for (row, r) in r.iter_mut().enumerate().take(rows) {
-        let from = a.row(row)[first..].as_ptr();
-        // Sixteen rows are more streams than the hardware prefetcher tracks. A prefetch is not an
-        // access, so it may pass the end.
-        _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(FETCH_AHEAD).cast());
-        // SAFETY: the mask keeps the load inside the row.
-        *r = unsafe { _mm512_maskz_loadu_ps(inside, from) };
-    }
-    let low = |a, b| _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)));
-    let high =
-        |a, b| _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)));
-    // First pairs of rows, then groups of four, inside each quarter of the vectors; then the
-    // quarters themselves, twice.
-    for i in 0..8 {
-        t[2 * i] = _mm512_unpacklo_ps(r[2 * i], r[2 * i + 1]);
-        t[2 * i + 1] = _mm512_unpackhi_ps(r[2 * i], r[2 * i + 1]);
-    }
-    for i in (0..16).step_by(4) {
-        r[i] = low(t[i], t[i + 2]);
-        r[i + 1] = high(t[i], t[i + 2]);
-        r[i + 2] = low(t[i + 1], t[i + 3]);
-        r[i + 3] = high(t[i + 1], t[i + 3]);
-    }
-    const EVEN: i32 = 0x88;
-    const ODD: i32 = 0xdd;
-    for j in 0..4 {
-        t[j] = _mm512_shuffle_f32x4::<EVEN>(r[j], r[4 + j]);
-        t[4 + j] = _mm512_shuffle_f32x4::<ODD>(r[j], r[4 + j]);
-        t[8 + j] = _mm512_shuffle_f32x4::<EVEN>(r[8 + j], r[12 + j]);
-        t[12 + j] = _mm512_shuffle_f32x4::<ODD>(r[8 + j], r[12 + j]);
-    }
-    for j in 0..4 {
-        r[j] = _mm512_shuffle_f32x4::<EVEN>(t[j], t[8 + j]);
-        r[8 + j] = _mm512_shuffle_f32x4::<ODD>(t[j], t[8 + j]);
-        r[4 + j] = _mm512_shuffle_f32x4::<EVEN>(t[4 + j], t[12 + j]);
-        r[12 + j] = _mm512_shuffle_f32x4::<ODD>(t[4 + j], t[12 + j]);
-    }
-    let to = to.as_mut_ptr();
-    for (step, r) in r.iter().enumerate().take(n) {
-        // SAFETY: by the caller's promise; the mask keeps the store inside the group.
-        unsafe { _mm512_mask_storeu_ps(to.add(step * stride), lanes(rows), *r) };
     }
 }
