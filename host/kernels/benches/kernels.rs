@@ -14,7 +14,7 @@ use progtune_kernels::{
     elementwise, embedding,
     gemm::{PackedColumns, PackedRows, Start, multiply},
     layer_norm::{self, Norm},
-    linear::{self, WeightGradient},
+    linear::{self, Rows, WeightGradient},
     matrix::{Matrix, naive},
 };
 
@@ -114,7 +114,7 @@ mod product {
                 columns.pack(Matrix::new(&x, rows, k));
                 linear::backward_weights(vec![WeightGradient {
                     d_weight: &mut d_weight,
-                    d_y: &d_y,
+                    d_y: Rows::F32(&d_y),
                     x: &columns,
                 }]);
             });

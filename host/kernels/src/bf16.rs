@@ -6,7 +6,8 @@
 //! machine gives the same bits.
 //!
 //! A *pair* is two such numbers in the place of one f32, the first in the lower half. Pairs move
-//! through memory like f32, and no arithmetic ever reads them as such.
+//! through memory like f32, and no arithmetic ever reads them as such. Rows that are kept for later
+//! products hold one number after the other ([`Bf16`]).
 //!
 //! ```
 //! use progtune_kernels::bf16::{round, value};
@@ -23,6 +24,66 @@ use crate::simd::{Level, level, simd_fn};
 const EXPONENT: u32 = 0x7f80_0000;
 /// The sign's bit.
 const SIGN: u32 = 0x8000_0000;
+
+/// A bfloat16 number.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Bf16(u16);
+
+impl Bf16 {
+    /// A quiet NaN.
+    pub const NAN: Self = Self(0x7fc0);
+
+    /// The nearest number ([`round`]).
+    #[inline(always)]
+    pub fn of(x: f32) -> Self {
+        Self(round(x))
+    }
+
+    /// The number.
+    #[inline(always)]
+    pub fn get(self) -> f32 {
+        value(self.0)
+    }
+}
+
+/// A number that can be half of a pair.
+pub(crate) trait Half: Copy + Send + Sync {
+    /// The pairs of neighbours in `from`; the last number of an odd count is paired with zero.
+    fn pair_neighbours(to: &mut [f32], from: &[Self]);
+    /// The pairs of the numbers of two rows, as many as `to` has room for.
+    fn pair_rows(to: &mut [f32], firsts: &[Self], seconds: &[Self]);
+    /// The numbers of a row, each paired with zero.
+    fn pair_with_zeros(to: &mut [f32], firsts: &[Self]);
+}
+
+impl Half for f32 {
+    fn pair_neighbours(to: &mut [f32], from: &[Self]) {
+        pair_neighbours(to, from);
+    }
+
+    fn pair_rows(to: &mut [f32], firsts: &[Self], seconds: &[Self]) {
+        pair_rows(to, firsts, seconds);
+    }
+
+    fn pair_with_zeros(to: &mut [f32], firsts: &[Self]) {
+        pair_with_zeros(to, firsts);
+    }
+}
+
+impl Half for Bf16 {
+    fn pair_neighbours(to: &mut [f32], from: &[Self]) {
+        join_neighbours(to, from);
+    }
+
+    fn pair_rows(to: &mut [f32], firsts: &[Self], seconds: &[Self]) {
+        join_rows(to, firsts, seconds);
+    }
+
+    fn pair_with_zeros(to: &mut [f32], firsts: &[Self]) {
+        widen_bits(to, firsts);
+    }
+}
 
 /// The nearest bfloat16 number, as its 16 bits.
 #[inline(always)]
@@ -110,6 +171,76 @@ pub fn pair_rows(to: &mut [f32], firsts: &[f32], seconds: &[f32]) {
     rows(to, firsts, seconds);
 }
 
+/// Rounds numbers, as many as `to` has room for.
+///
+/// # Panics
+/// If `from` is shorter than `to`.
+pub fn narrow(to: &mut [Bf16], from: &[f32]) {
+    let from = &from[..to.len()];
+    #[cfg(target_arch = "x86_64")]
+    if level() == Level::Avx512Bf16 {
+        // SAFETY: the level was detected on this machine; the slices have the same length.
+        let done = unsafe { native::narrow(to, from) };
+        return round_all(&mut to[done..], &from[done..]);
+    }
+    round_all(to, from);
+}
+
+simd_fn! {
+    /// The numbers as f32, as many as both slices have.
+    pub fn widen(to: &mut [f32], from: &[Bf16]) {
+        for (to, from) in to.iter_mut().zip(from) {
+            *to = from.get();
+        }
+    }
+}
+
+simd_fn! {
+    /// [`narrow`] in integers.
+    fn round_all(to: &mut [Bf16], from: &[f32]) {
+        for (to, from) in to.iter_mut().zip(from) {
+            *to = Bf16::of(*from);
+        }
+    }
+}
+
+/// Two numbers in the place of one.
+#[inline(always)]
+fn join(first: Bf16, second: Bf16) -> f32 {
+    f32::from_bits(u32::from(first.0) | u32::from(second.0) << 16)
+}
+
+simd_fn! {
+    /// [`pair_neighbours`] of numbers that are rounded already.
+    fn join_neighbours(to: &mut [f32], from: &[Bf16]) {
+        let (pairs, rest) = from.as_chunks::<2>();
+        for (to, [first, second]) in to.iter_mut().zip(pairs) {
+            *to = join(*first, *second);
+        }
+        if let [last] = rest {
+            to[pairs.len()] = join(*last, Bf16(0));
+        }
+    }
+}
+
+simd_fn! {
+    /// [`pair_rows`] of numbers that are rounded already.
+    fn join_rows(to: &mut [f32], firsts: &[Bf16], seconds: &[Bf16]) {
+        for ((to, first), second) in to.iter_mut().zip(firsts).zip(seconds) {
+            *to = join(*first, *second);
+        }
+    }
+}
+
+simd_fn! {
+    /// [`pair_with_zeros`] of numbers that are rounded already.
+    fn widen_bits(to: &mut [f32], firsts: &[Bf16]) {
+        for (to, first) in to.iter_mut().zip(firsts) {
+            *to = join(*first, Bf16(0));
+        }
+    }
+}
+
 simd_fn! {
     /// [`pair_neighbours`] in integers.
     fn neighbours(to: &mut [f32], from: &[f32]) {
@@ -142,10 +273,28 @@ simd_fn! {
 }
 
 /// The same by the processor's own instructions, in whole vectors. Each function returns the number
-/// of pairs that it has written.
+/// of results that it has written.
 #[cfg(target_arch = "x86_64")]
 mod native {
+    use super::Bf16;
     use std::arch::x86_64::*;
+
+    /// # Safety
+    /// The machine must have AVX512-BF16, and the slices must have the same length.
+    #[target_feature(enable = "avx512f,avx512bf16")]
+    pub(super) unsafe fn narrow(to: &mut [Bf16], from: &[f32]) -> usize {
+        let (to, from) = (to.as_chunks_mut::<32>().0, from.as_chunks::<32>().0);
+        for (to, from) in to.iter_mut().zip(from) {
+            // SAFETY: a chunk of `from` has two vectors of f32, and one of `to` as many halves.
+            unsafe {
+                let low = _mm512_loadu_ps(from.as_ptr());
+                let high = _mm512_loadu_ps(from.as_ptr().add(16));
+                let halves: __m512i = std::mem::transmute(_mm512_cvtne2ps_pbh(high, low));
+                _mm512_storeu_si512(to.as_mut_ptr().cast(), halves);
+            }
+        }
+        32 * to.len()
+    }
 
     /// # Safety
     /// The machine must have AVX512-BF16.
@@ -238,6 +387,41 @@ mod tests {
         pair_rows(&mut got, firsts, seconds);
         rows(&mut want, firsts, seconds);
         assert_eq!(bits(&got), bits(&want));
+        let (mut got, mut want) = (vec![Bf16(0); from.len()], vec![Bf16(0); from.len()]);
+        narrow(&mut got, &from);
+        round_all(&mut want, &from);
+        assert_eq!(got, want);
+    }
+
+    #[test]
+    fn kept_numbers_make_the_same_pairs() {
+        let from: Vec<f32> = (0..101).map(|i| 1.0 + i as f32 / 300.0).collect();
+        let mut kept = vec![Bf16::NAN; 101];
+        narrow(&mut kept, &from);
+        let mut back = vec![f32::NAN; 101];
+        widen(&mut back, &kept);
+        assert!(
+            back.iter()
+                .zip(&from)
+                .all(|(&back, &x)| back == value(round(x)))
+        );
+        let pairs = |n, f: &dyn Fn(&mut [f32])| -> Vec<u32> {
+            let mut to = vec![0f32; n];
+            f(&mut to);
+            to.iter().map(|pair| pair.to_bits()).collect()
+        };
+        assert_eq!(
+            pairs(51, &|to| Half::pair_neighbours(to, &kept)),
+            pairs(51, &|to| pair_neighbours(to, &from))
+        );
+        assert_eq!(
+            pairs(50, &|to| Half::pair_rows(to, &kept, &kept[51..])),
+            pairs(50, &|to| pair_rows(to, &from, &from[51..]))
+        );
+        assert_eq!(
+            pairs(101, &|to| Half::pair_with_zeros(to, &kept)),
+            pairs(101, &|to| pair_with_zeros(to, &from))
+        );
     }
 
     #[test]

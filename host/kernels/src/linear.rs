@@ -20,11 +20,12 @@
 //! assert_eq!(y, [34.5]);
 //! ```
 
-use crate::timed_task;
 use crate::{
+    bf16::Bf16,
     gemm::{PackedColumns, PackedRows, Start, multiply},
     matrix::Matrix,
     simd::simd_fn,
+    timed_task,
 };
 use rayon::prelude::*;
 use std::cell::RefCell;
@@ -57,12 +58,21 @@ pub fn backward_input(d_x: &mut [f32], d_y: &PackedRows, weight: &PackedColumns,
     multiply(d_x, weight.columns(), d_y, weight, start);
 }
 
+/// Rows of a product's operand, one after the other.
+#[derive(Clone, Copy)]
+pub enum Rows<'a> {
+    /// As they were computed.
+    F32(&'a [f32]),
+    /// Rounded, for products of bfloat16 operands.
+    Bf16(&'a [Bf16]),
+}
+
 /// One of several weight gradients that are computed together.
 pub struct WeightGradient<'a> {
     /// `[n, k]`; the gradient is added directly in the weight's layout.
     pub d_weight: &'a mut [f32],
     /// `[rows, n]`.
-    pub d_y: &'a [f32],
+    pub d_y: Rows<'a>,
     /// The layer's input, `[rows, k]`, packed; layers with the same input share it.
     pub x: &'a PackedColumns,
 }
@@ -80,20 +90,30 @@ pub fn backward_weights(jobs: Vec<WeightGradient<'_>>) {
     for job in jobs {
         let (rows, k) = (job.x.k(), job.x.columns());
         let n = job.d_weight.len() / k;
-        let d_y = Matrix::new(job.d_y, rows, n).transposed();
         for (i, chunk) in job.d_weight.chunks_mut(TASK_ROWS * k).enumerate() {
-            let d_y = d_y.rows_from(i * TASK_ROWS, chunk.len() / k);
-            tasks.push((chunk, d_y, job.x));
+            tasks.push((chunk, (job.d_y, rows, n), i * TASK_ROWS, job.x));
         }
     }
-    tasks.into_par_iter().for_each(|(chunk, d_y, x)| {
-        timed_task!("weight gradient");
-        ROWS.with_borrow_mut(|rows| {
-            rows.set_operands(x.operands());
-            rows.pack(d_y);
-            multiply(chunk, x.columns(), rows, x, Start::Stored);
+    tasks
+        .into_par_iter()
+        .for_each(|(chunk, (d_y, rows, n), first, x)| {
+            timed_task!("weight gradient");
+            ROWS.with_borrow_mut(|packed| {
+                packed.set_operands(x.operands());
+                let here = chunk.len() / x.columns();
+                match d_y {
+                    Rows::F32(d_y) => {
+                        let d_y = Matrix::new(d_y, rows, n).transposed();
+                        packed.pack(d_y.rows_from(first, here));
+                    }
+                    Rows::Bf16(d_y) => {
+                        let d_y = Matrix::new(d_y, rows, n).transposed();
+                        packed.pack_rounded(d_y.rows_from(first, here));
+                    }
+                }
+                multiply(chunk, x.columns(), packed, x, Start::Stored);
+            });
         });
-    });
 }
 
 simd_fn! {
@@ -131,7 +151,10 @@ pub fn naive(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{assert_close, assert_gradient, dot, random};
+    use crate::{
+        gemm::Operands,
+        testing::{assert_close, assert_gradient, dot, random},
+    };
     use proptest::prelude::*;
 
     fn packed_rows(x: &[f32], rows: usize, k: usize) -> PackedRows {
@@ -165,8 +188,8 @@ mod tests {
             let (mut d_w, mut d_w_again) = (vec![0f32; n * k], vec![1f32; n * k]);
             let x_columns = PackedColumns::new(Matrix::new(&x, rows, k));
             backward_weights(vec![
-                WeightGradient { d_weight: &mut d_w, d_y: &d_y, x: &x_columns },
-                WeightGradient { d_weight: &mut d_w_again, d_y: &d_y, x: &x_columns },
+                WeightGradient { d_weight: &mut d_w, d_y: Rows::F32(&d_y), x: &x_columns },
+                WeightGradient { d_weight: &mut d_w_again, d_y: Rows::F32(&d_y), x: &x_columns },
             ]);
             assert_gradient(&w, &d_w, 1e-3, |w| dot(&naive(&x, w, Some(&b), rows, k, n), &d_y));
             assert_close(&d_w_again, &d_w.iter().map(|d| d + 1.0).collect::<Vec<_>>(), 1e-5);
@@ -174,5 +197,33 @@ mod tests {
             backward_bias(&mut d_b, &d_y);
             assert_gradient(&b, &d_b, 1e-3, |b| dot(&naive(&x, &w, Some(b), rows, k, n), &d_y));
         }
+    }
+
+    #[test]
+    fn rounded_rows_have_the_same_weight_gradients() {
+        let (rows, k, n) = (37, 50, 101);
+        let (x, d_y) = (random(rows * k, 1), random(rows * n, 2));
+        let rounded = |x: &[f32]| x.iter().map(|&x| Bf16::of(x)).collect::<Vec<_>>();
+        let (x_rounded, d_y_rounded) = (rounded(&x), rounded(&d_y));
+        let (mut columns, mut same) = (
+            PackedColumns::of(Operands::Bf16),
+            PackedColumns::of(Operands::Bf16),
+        );
+        columns.pack(Matrix::new(&x, rows, k));
+        same.pack_rounded(Matrix::new(&x_rounded, rows, k));
+        let (mut want, mut got) = (vec![0f32; n * k], vec![0f32; n * k]);
+        backward_weights(vec![
+            WeightGradient {
+                d_weight: &mut want,
+                d_y: Rows::F32(&d_y),
+                x: &columns,
+            },
+            WeightGradient {
+                d_weight: &mut got,
+                d_y: Rows::Bf16(&d_y_rounded),
+                x: &same,
+            },
+        ]);
+        assert_eq!(got, want);
     }
 }

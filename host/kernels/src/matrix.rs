@@ -12,17 +12,17 @@
 
 /// A read-only matrix view.
 #[derive(Clone, Copy)]
-pub struct Matrix<'a> {
-    data: &'a [f32],
+pub struct Matrix<'a, T = f32> {
+    data: &'a [T],
     rows: usize,
     columns: usize,
     row_stride: usize,
     column_stride: usize,
 }
 
-impl<'a> Matrix<'a> {
+impl<'a, T> Matrix<'a, T> {
     /// `data` as `[rows, columns]`, row after row.
-    pub fn new(data: &'a [f32], rows: usize, columns: usize) -> Self {
+    pub fn new(data: &'a [T], rows: usize, columns: usize) -> Self {
         Self::strided(data, rows, columns, columns)
     }
 
@@ -30,7 +30,7 @@ impl<'a> Matrix<'a> {
     ///
     /// # Panics
     /// If `data` is too short for that shape.
-    pub(crate) fn strided(data: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
+    pub(crate) fn strided(data: &'a [T], rows: usize, columns: usize, row_stride: usize) -> Self {
         let matrix = Self {
             data,
             rows,
@@ -77,7 +77,7 @@ impl<'a> Matrix<'a> {
     /// # Panics
     /// If the view is transposed.
     #[inline]
-    pub fn row(&self, row: usize) -> &'a [f32] {
+    pub fn row(&self, row: usize) -> &'a [T] {
         assert_eq!(self.column_stride, 1, "a dense row");
         &self.data[row * self.row_stride..][..self.columns]
     }

@@ -5,7 +5,11 @@ use super::{
     micro::{MR, NR},
     transpose::transpose,
 };
-use crate::{bf16, matrix::Matrix, timed_task};
+use crate::{
+    bf16::{Bf16, Half},
+    matrix::Matrix,
+    timed_task,
+};
 use std::{cell::RefCell, ops::Range};
 
 /// The form in which a product reads its operands. Sums are f32 in any case.
@@ -83,27 +87,44 @@ impl PackedColumns {
 
     /// Packs `b`, `[k, n]`, into this buffer, on all threads.
     pub fn pack(&mut self, b: Matrix<'_>) {
-        use rayon::prelude::*;
         let operands = self.operands;
-        let (to, size) = self.room(b);
+        self.pack_panels(b, |to, first| pack_panel(operands, to, b, first));
+    }
+
+    /// Packs numbers that are rounded already.
+    ///
+    /// # Panics
+    /// If the buffer is not for bfloat16 operands.
+    pub fn pack_rounded(&mut self, b: Matrix<'_, Bf16>) {
+        assert_eq!(self.operands, Operands::Bf16, "the form of rounded numbers");
+        self.pack_panels(b, |to, first| {
+            let columns = NR.min(b.columns() - first);
+            pack_pairs(to, NR, b, first..first + columns);
+        });
+    }
+
+    /// Calls `pack` with every panel and its first column, on all threads.
+    fn pack_panels<T>(&mut self, b: Matrix<'_, T>, pack: impl Fn(&mut [f32], usize) + Sync) {
+        use rayon::prelude::*;
+        let (to, size) = self.room(b.rows(), b.columns());
         to.par_chunks_mut(size).enumerate().for_each(|(panel, to)| {
             timed_task!("pack");
-            pack_panel(operands, to, b, panel * NR);
+            pack(to, panel * NR);
         });
     }
 
     /// Like [`PackedColumns::pack`], but only on this thread.
     pub fn pack_here(&mut self, b: Matrix<'_>) {
         let operands = self.operands;
-        let (to, size) = self.room(b);
+        let (to, size) = self.room(b.rows(), b.columns());
         for (panel, to) in to.chunks_mut(size).enumerate() {
             pack_panel(operands, to, b, panel * NR);
         }
     }
 
-    /// Room for all panels of `b`, and the size of one.
-    fn room(&mut self, b: Matrix<'_>) -> (&mut [f32], usize) {
-        (self.k, self.columns) = (b.rows(), b.columns());
+    /// Room for all panels of a matrix, `[k, n]`, and the size of one.
+    fn room(&mut self, k: usize, n: usize) -> (&mut [f32], usize) {
+        (self.k, self.columns) = (k, n);
         let size = self.operands.steps(self.k) * NR;
         let n = self.panels() * size;
         self.data.resize(n);
@@ -186,16 +207,16 @@ fn pack_panel(operands: Operands, to: &mut [f32], b: Matrix<'_>, first: usize) {
 
 /// Columns `range` of `b` as pairs: `to[step·stride + column]`, with zeros in the rest of each
 /// group.
-fn pack_pairs(to: &mut [f32], stride: usize, b: Matrix<'_>, range: Range<usize>) {
+fn pack_pairs<T: Half>(to: &mut [f32], stride: usize, b: Matrix<'_, T>, range: Range<usize>) {
     let columns = range.len();
     if b.column_stride() == 1 {
         for (step, to) in to.chunks_exact_mut(stride).enumerate() {
             let (to, beyond) = to.split_at_mut(columns);
             let firsts = &b.row(2 * step)[range.clone()];
             if 2 * step + 1 < b.rows() {
-                bf16::pair_rows(to, firsts, &b.row(2 * step + 1)[range.clone()]);
+                T::pair_rows(to, firsts, &b.row(2 * step + 1)[range.clone()]);
             } else {
-                bf16::pair_with_zeros(to, firsts);
+                T::pair_with_zeros(to, firsts);
             }
             beyond.fill(0.0);
         }
@@ -213,7 +234,7 @@ fn pack_pairs(to: &mut [f32], stride: usize, b: Matrix<'_>, range: Range<usize>)
 }
 
 /// Calls `f` with the pairs of neighbours in up to 16 dense rows of k numbers.
-fn with_pairs(rows: Matrix<'_>, k: usize, f: impl FnOnce(Matrix<'_>)) {
+fn with_pairs<T: Half>(rows: Matrix<'_, T>, k: usize, f: impl FnOnce(Matrix<'_>)) {
     thread_local! {
         static PAIRS: RefCell<Vec<f32>> = RefCell::default();
     }
@@ -224,7 +245,7 @@ fn with_pairs(rows: Matrix<'_>, k: usize, f: impl FnOnce(Matrix<'_>)) {
             pairs.resize(n, 0.0);
         }
         for (row, to) in pairs[..n].chunks_exact_mut(steps.max(1)).enumerate() {
-            bf16::pair_neighbours(to, rows.row(row));
+            T::pair_neighbours(to, rows.row(row));
         }
         f(Matrix::new(&pairs[..n], rows.rows(), steps));
     });
@@ -256,17 +277,33 @@ impl PackedRows {
 
     /// Packs `a`, `[m, k]`, into this buffer, on this thread.
     pub fn pack(&mut self, a: Matrix<'_>) {
+        let operands = self.operands;
+        self.pack_blocks(a, |to, a| match operands {
+            Operands::F32 => pack_rows(to, a),
+            Operands::Bf16 => pack_pairs(to, a.rows(), a.transposed(), 0..a.rows()),
+        });
+    }
+
+    /// Packs numbers that are rounded already.
+    ///
+    /// # Panics
+    /// If the buffer is not for bfloat16 operands.
+    pub fn pack_rounded(&mut self, a: Matrix<'_, Bf16>) {
+        assert_eq!(self.operands, Operands::Bf16, "the form of rounded numbers");
+        self.pack_blocks(a, |to, a| {
+            pack_pairs(to, a.rows(), a.transposed(), 0..a.rows())
+        });
+    }
+
+    /// Calls `pack` with the room for every block and its rows.
+    fn pack_blocks<T: Copy>(&mut self, a: Matrix<'_, T>, pack: impl Fn(&mut [f32], Matrix<'_, T>)) {
         (self.rows, self.k) = (a.rows(), a.columns());
         let steps = self.operands.steps(self.k);
         self.data.resize(self.rows * steps);
         let mut to = &mut self.data.numbers_mut()[..a.rows() * steps];
         for (first, rows) in heights(a.rows()) {
             let (block, rest) = std::mem::take(&mut to).split_at_mut(rows * steps);
-            let a = a.rows_from(first, rows);
-            match self.operands {
-                Operands::F32 => pack_rows(block, a),
-                Operands::Bf16 => pack_pairs(block, rows, a.transposed(), 0..rows),
-            }
+            pack(block, a.rows_from(first, rows));
             to = rest;
         }
     }

@@ -13,7 +13,7 @@ use crate::{
     },
 };
 use progtune_kernels::{
-    linear::{WeightGradient, backward_weights},
+    linear::{Rows, WeightGradient, backward_weights},
     matrix::Matrix,
     timed,
 };
@@ -154,7 +154,7 @@ impl Kept {
         }
         let jobs = work.iter_mut().map(|work| WeightGradient {
             d_weight: &mut work.sum,
-            d_y: work.d_y,
+            d_y: Rows::F32(work.d_y),
             x: &packed.0[work.input].1,
         });
         backward_weights(jobs.collect());
