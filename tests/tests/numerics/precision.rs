@@ -37,7 +37,7 @@ fn instruction_sets(scratch: &Scratch) -> Vec<String> {
 #[test]
 fn bf16_gives_the_same_bits_everywhere_and_nearly_those_of_f32() {
     let scratch = Scratch::new();
-    for (peft, weights) in [
+    for (peft, weights_name) in [
         ("none", "model.safetensors"),
         ("lora", "adapter_model.safetensors"),
         ("adapter", "adapter.safetensors"),
@@ -52,7 +52,7 @@ fn bf16_gives_the_same_bits_everywhere_and_nearly_those_of_f32() {
                 .iter()
                 .filter_map(|line| line["loss"].as_f64())
                 .collect();
-            (fs::read(output.join(weights)).unwrap(), losses)
+            (fs::read(output.join(weights_name)).unwrap(), losses)
         };
         let (f32_weights, f32_losses) = train("f32", "f32", "2", "");
         let (weights, losses) = train("bf16", "bf16", "2", "");
@@ -64,6 +64,15 @@ fn bf16_gives_the_same_bits_everywhere_and_nearly_those_of_f32() {
             );
         }
         assert!(train("one-thread", "bf16", "1", "").0 == weights, "{peft}");
+        let again = scratch.path(&format!("{peft}-again"));
+        succeed(run(
+            &again,
+            &format!("--peft {peft} --precision bf16 --recompute"),
+        ));
+        assert!(
+            fs::read(again.join(weights_name)).unwrap() == weights,
+            "{peft}: --recompute"
+        );
         // Without fused multiply-adds the head, which stays in f32, has other bits.
         for simd in instruction_sets(&scratch)
             .iter()

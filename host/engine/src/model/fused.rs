@@ -13,6 +13,7 @@ mod embeddings;
 mod feed_forward;
 mod forward;
 mod groups;
+mod half_rows;
 mod head;
 mod key_value_prefix;
 mod linear;

@@ -7,6 +7,7 @@
 use super::parameters::{ParameterId, Parameters};
 use progtune_kernels::{
     attention,
+    bf16::Bf16,
     gemm::{Operands, PackedColumns, PackedRows},
     linear,
 };
@@ -54,7 +55,8 @@ impl Workspace {
 pub(super) struct Scratch {
     /// The form in which products read their operands.
     operands: Operands,
-    buffers: Arc<Buffers>,
+    buffers: Arc<Buffers<f32>>,
+    halves: Arc<Buffers<Bf16>>,
     workspaces: Mutex<Vec<Workspace>>,
     columns: Mutex<Vec<PackedColumns>>,
     weights: Mutex<HashMap<(ParameterId, Direction), KeptWeight>>,
@@ -104,6 +106,7 @@ impl Scratch {
     /// Returns the recycled buffers to the system; packed weights stay.
     pub(super) fn release_buffers(&self) {
         lock(&self.buffers.0).clear();
+        lock(&self.halves.0).clear();
     }
 
     /// Returns everything to the system.
@@ -126,13 +129,13 @@ impl Scratch {
         self.buffer(columns, rows * columns)
     }
 
+    /// The same for numbers that are kept in half the room.
+    pub(super) fn halves(&self, rows: usize, columns: usize) -> Buffer<Bf16> {
+        Buffers::buffer(&self.halves, columns, rows * columns)
+    }
+
     fn buffer(&self, kind: usize, n: usize) -> Buffer {
-        Buffer {
-            values: self.buffers.take(kind, n),
-            n,
-            kind,
-            home: Arc::clone(&self.buffers),
-        }
+        Buffers::buffer(&self.buffers, kind, n)
     }
 
     /// A buffer with a copy of `values`.
@@ -258,29 +261,43 @@ impl Drop for Columns<'_> {
 }
 
 /// A recycled buffer, which is returned when dropped.
-pub(super) struct Buffer {
+pub(super) struct Buffer<T: Number = f32> {
     /// At least `n` numbers. The rest stays for the next user, who need not set it to zero then.
-    values: Vec<f32>,
+    values: Vec<T>,
     n: usize,
     kind: usize,
-    home: Arc<Buffers>,
+    home: Arc<Buffers<T>>,
 }
 
-impl Deref for Buffer {
-    type Target = [f32];
+/// A number that buffers hold.
+pub(super) trait Number: Copy + Default {
+    /// A value that shows where it is read before another is written.
+    const UNSET: Self;
+}
 
-    fn deref(&self) -> &[f32] {
+impl Number for f32 {
+    const UNSET: Self = Self::NAN;
+}
+
+impl Number for Bf16 {
+    const UNSET: Self = Self::NAN;
+}
+
+impl<T: Number> Deref for Buffer<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
         &self.values[..self.n]
     }
 }
 
-impl DerefMut for Buffer {
-    fn deref_mut(&mut self) -> &mut [f32] {
+impl<T: Number> DerefMut for Buffer<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
         &mut self.values[..self.n]
     }
 }
 
-impl Drop for Buffer {
+impl<T: Number> Drop for Buffer<T> {
     fn drop(&mut self) {
         self.home.put(self.kind, std::mem::take(&mut self.values));
     }
@@ -289,15 +306,24 @@ impl Drop for Buffer {
 /// The buffers that nobody uses now, by kind (see [`Scratch::rows`]; tasks' buffers have kind 0)
 /// and length.
 #[derive(Default)]
-struct Buffers(Mutex<Free>);
+pub(super) struct Buffers<T>(Mutex<Free<T>>);
 
-type Free = BTreeMap<(usize, usize), Vec<Vec<f32>>>;
+type Free<T> = BTreeMap<(usize, usize), Vec<Vec<T>>>;
 
 /// The factor above which a buffer is too large for a task's request.
 const SLACK: usize = 8;
 
-impl Buffers {
-    fn take(&self, kind: usize, n: usize) -> Vec<f32> {
+impl<T: Number> Buffers<T> {
+    fn buffer(home: &Arc<Self>, kind: usize, n: usize) -> Buffer<T> {
+        Buffer {
+            values: home.take(kind, n),
+            n,
+            kind,
+            home: Arc::clone(home),
+        }
+    }
+
+    fn take(&self, kind: usize, n: usize) -> Vec<T> {
         let most = match kind {
             0 => n.saturating_mul(SLACK).max(4096),
             _ => usize::MAX,
@@ -322,15 +348,14 @@ impl Buffers {
                 (None, None) => None,
             }
         };
-        let mut found = found.unwrap_or_else(|| vec![0f32; n]);
+        let mut found = found.unwrap_or_else(|| vec![T::default(); n]);
         if cfg!(debug_assertions) {
-            // Values that are read before they are written become visible.
-            found[..n].fill(f32::NAN);
+            found[..n].fill(T::UNSET);
         }
         found
     }
 
-    fn put(&self, kind: usize, values: Vec<f32>) {
+    fn put(&self, kind: usize, values: Vec<T>) {
         if !values.is_empty() {
             let mut free = lock(&self.0);
             free.entry((kind, values.len())).or_default().push(values);
@@ -338,7 +363,7 @@ impl Buffers {
     }
 }
 
-fn pop(free: &mut Free, key: (usize, usize)) -> Option<Vec<f32>> {
+fn pop<T>(free: &mut Free<T>, key: (usize, usize)) -> Option<Vec<T>> {
     let list = free.get_mut(&key)?;
     let found = list.pop();
     if list.is_empty() {

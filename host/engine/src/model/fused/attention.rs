@@ -2,12 +2,11 @@
 //! steps belong to attending tasks, which have whole sequences, the other two to feeding tasks.
 
 use super::{
-    context::{Backward, BackwardPlace, FeedGradients, Forward, piece},
-    groups::rows_of,
+    context::{Backward, BackwardPlace, FeedGradients, FeedTask, Forward, piece},
     key_value_prefix::PrefixRows,
     linear::{LinearRows, LinearTape},
     partials::Partials,
-    saved::{AttendTapes, Attended, AttentionOutputTapes, Normalised, Qkv},
+    saved::{AttendTapes, AttendValues, Attended, AttentionOutputTapes, Normalised, Qkv},
     site::{self, Place},
     sub_layer::{EndRows, EndTape},
     tasks::AttendTask,
@@ -131,34 +130,33 @@ impl Backward<'_> {
     /// the residual sum; that of c is written.
     pub(super) fn attention_output_backward(
         &self,
-        range: &Range<usize>,
-        tapes: &AttentionOutputTapes,
-        x: &[f32],
+        task: &FeedTask<'_>,
         gradients: &mut FeedGradients<'_>,
         kept: &mut KeptRows<'_>,
         at: &mut BackwardPlace<'_, '_, '_>,
     ) -> Result<()> {
-        let (r, h, saved) = (self.ready, self.hidden, &self.tape.saved);
+        let (r, values, tapes) = (self.ready, &task.values, &task.tapes.attention_output);
         let mut own = None;
-        let kept_a = &mut kept.d_outputs.attention_dense;
-        let d_a = piece(kept_a, &mut own, range.len() * h, self.scratch);
+        let kept_a = kept.d_outputs.attention_dense.take();
+        let (d_a, kept_a) = piece(
+            kept_a,
+            &mut own,
+            task.rows.len() * self.hidden,
+            self.scratch,
+        );
         // Undoes (4), h = LN(x + programs(dropout(a))).
         let tape = EndTape {
-            normalised: &saved.fed.attention,
+            normalised: &values.fed.attention,
             programs: &tapes.end,
-            residual: x,
+            residual: values.x,
         };
-        self.end_backward(r.attention_end(), range, tape, gradients.d, d_a, at)?;
+        self.end_backward(r.attention_end(), task.rows, tape, gradients.d, d_a, at)?;
         // Undoes (3), a = attention_dense(c).
-        let context = &saved.attended.context;
         let rows = LinearRows {
-            x: if context.is_empty() {
-                &[]
-            } else {
-                rows_of(context, range, h)
-            },
+            x: values.context,
             d_x: Some((gradients.d_context, false)),
-            multiplied: kept.multiplied.attention_dense.as_deref_mut(),
+            kept: kept_a,
+            multiplied: kept.multiplied.attention_dense.take(),
         };
         let layer = &r.linears.attention_dense;
         layer.backward(&tapes.dense, d_a, rows, at.partials, &mut at.place)
@@ -169,33 +167,33 @@ impl Backward<'_> {
         &self,
         i: usize,
         task: &AttendTask,
+        values: AttendValues<'_>,
         gradients: AttendGradients<'_>,
         mut kept: KeptRows<'_>,
-        partials: &mut Partials<'_>,
-        workspace: &mut Workspace,
+        (partials, workspace): (&mut Partials<'_>, &mut Workspace),
     ) -> Result<()> {
         let (linears, h) = (&self.ready.linears, self.hidden);
-        let tapes = &self.tape.saved.attend_tapes[i];
+        let tapes = &self.tape.attend_tapes[i];
         let (computed, all) = (task.computed.len() * h, task.rows.len() * h);
         let mut own: Qkv<Option<Buffer>> = Qkv::default();
         let outputs = &mut kept.d_outputs;
-        let mut d_qkv = Qkv {
-            q: piece(&mut outputs.query, &mut own.q, computed, self.scratch),
-            k: piece(&mut outputs.key, &mut own.k, all, self.scratch),
-            v: piece(&mut outputs.value, &mut own.v, all, self.scratch),
-        };
+        let (q, kept_q) = piece(outputs.query.take(), &mut own.q, computed, self.scratch);
+        let (k, kept_k) = piece(outputs.key.take(), &mut own.k, all, self.scratch);
+        let (v, kept_v) = piece(outputs.value.take(), &mut own.v, all, self.scratch);
+        let mut d_qkv = Qkv { q, k, v };
         let AttendGradients {
             d_context,
             d_rows,
             mut d_x,
         } = gradients;
         // Undoes (2), c = attention(q, k, v).
-        self.scores_backward(task, d_context, &mut d_qkv, partials, workspace);
+        self.scores_backward(task, &values, d_context, &mut d_qkv, partials, workspace);
         // Undoes (1), q = query(x).
         let rows = LinearRows {
-            x: rows_of(self.first.unwrap_or(self.x), &task.computed, h),
+            x: values.x_query,
             d_x: None,
-            multiplied: kept.multiplied.query.as_deref_mut(),
+            kept: kept_q,
+            multiplied: kept.multiplied.query.take(),
         };
         let keys = &self.pass.row_keys(self.mode())[task.computed.clone()];
         let at = &mut BackwardPlace {
@@ -205,13 +203,14 @@ impl Backward<'_> {
         let d_x_query = d_x.as_deref_mut();
         self.query_backward(task, &tapes.q, d_qkv.q, rows, (d_rows, d_x_query), at)?;
         // Undoes (1), k = key(x).
-        let x = rows_of(self.x, &task.rows, h);
+        let x = values.x;
         let all_keys = &self.pass.batch.row_keys[task.rows.clone()];
         let place = &mut self.place(all_keys, workspace);
         let rows = LinearRows {
             x,
             d_x: d_x.as_deref_mut().map(|d_x| (d_x, true)),
-            multiplied: kept.multiplied.key.as_deref_mut(),
+            kept: kept_k,
+            multiplied: kept.multiplied.key.take(),
         };
         let layer = &linears.key;
         layer.backward(&tapes.k, d_qkv.k, rows, partials, place)?;
@@ -219,7 +218,8 @@ impl Backward<'_> {
         let rows = LinearRows {
             x,
             d_x: d_x.map(|d_x| (d_x, true)),
-            multiplied: kept.multiplied.value.as_deref_mut(),
+            kept: kept_v,
+            multiplied: kept.multiplied.value.take(),
         };
         let layer = &linears.value;
         layer.backward(&tapes.v, d_qkv.v, rows, partials, place)
@@ -229,19 +229,18 @@ impl Backward<'_> {
     fn scores_backward(
         &self,
         task: &AttendTask,
+        values: &AttendValues<'_>,
         d_context: &[f32],
         d_qkv: &mut Qkv<&mut [f32]>,
         partials: &mut Partials<'_>,
         workspace: &mut Workspace,
     ) {
-        let (r, mode, h) = (self.ready, self.mode(), self.hidden);
-        let saved = &self.tape.saved.attended;
+        let (r, mode) = (self.ready, self.mode());
         let keys = &self.pass.row_keys(mode)[task.computed.clone()];
         let p = self.pass.config.attention_dropout;
         let site = DropoutSite::Attention(r.number);
         let drop = self.pass.dropout(p, site, keys, mode.dropout);
         let prefix = r.prefix.as_ref().map(PrefixRows::values);
-        let heads = self.pass.config.encoder.num_attention_heads;
         attention::backward(
             attention::QkvGradients {
                 d_q: d_qkv.q,
@@ -251,12 +250,12 @@ impl Backward<'_> {
             },
             d_context,
             attention::Qkv {
-                q: rows_of(&saved.qkv.q, &task.computed, h),
-                k: rows_of(&saved.qkv.k, &task.rows, h),
-                v: rows_of(&saved.qkv.v, &task.rows, h),
+                q: values.qkv.q,
+                k: values.qkv.k,
+                v: values.qkv.v,
                 prefix: prefix.as_deref().map(|rows| attention::Prefix { rows }),
             },
-            rows_of(&saved.log_sum_exp, &task.computed, heads),
+            values.log_sum_exp,
             sequences(self.pass, mode, task),
             drop.as_ref(),
             &mut workspace.attention,

@@ -6,13 +6,13 @@
 use super::{
     attention::AttendGradients,
     block::ReadyBlock,
-    context::{Backward, BackwardPlace, FeedGradients, add_all, piece},
+    context::{Backward, BackwardPlace, FeedGradients, FeedTask, add_all, piece},
     groups::{rows_of, split},
     partials::Partials,
-    saved::BlockTape,
+    saved::{BlockTape, FeedValues, Normalised, TapeRows, WholeRows},
     site,
     tasks::Tasks,
-    weight_gradients::{Kept, KeptRows},
+    weight_gradients::{Kept, KeptRows, Piece},
 };
 use crate::{
     error::Result,
@@ -23,7 +23,7 @@ use crate::{
         scratch::{Buffer, Direction, Workspace},
     },
 };
-use progtune_kernels::{layer_norm, timed, timed_task};
+use progtune_kernels::{bf16::narrow, layer_norm, timed, timed_task};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -47,31 +47,28 @@ pub(crate) fn backward(
         mode,
         Direction::Backward,
     )?;
-    let values: &[f32] = &tape.x;
-    let tasks = Tasks::new(pass, mode);
+    let (tasks, rows) = (Tasks::new(pass, mode), pass.batch.tokens());
     let run = Backward {
         ready: &ready,
         tape: &tape,
-        x: values,
-        first: tape.first_rows.as_deref(),
         pass,
         scratch,
         hidden,
     };
-    let mut kept = Kept::new(block, pass, values.len() / hidden, d.len() / hidden);
+    let mut kept = Kept::new(block, pass, rows, d.len() / hidden);
     // Undoing (1) writes all of it first.
-    let rows = values.len() / hidden;
     let mut d_x = mode.input_gradient.then(|| scratch.rows(rows, hidden));
-    let partials = if mode.first_only {
-        run.first_tokens(&tasks, &mut d, d_x.as_deref_mut(), &mut kept)?
-    } else {
-        run.rows_at_once(&tasks, &mut d, d_x.as_deref_mut(), &mut kept)?
+    let partials = match &tape.rows {
+        TapeRows::Whole(rows) if mode.first_only => {
+            run.first_tokens(&tasks, rows, &mut d, d_x.as_deref_mut(), &mut kept)?
+        }
+        _ => run.rows_at_once(&tasks, &mut d, d_x.as_deref_mut(), &mut kept)?,
     };
     timed!("sums of gradients");
     let sums = Partials::collect(partials, gradients);
     ready.derived_backward(block, &sums, pass, gradients)?;
     drop(ready);
-    kept.weight_gradients(block, &tape, values, pass, gradients)?;
+    kept.weight_gradients(block, &tape, pass, gradients)?;
     Ok(d_x)
 }
 
@@ -98,19 +95,32 @@ impl<'a> Backward<'a> {
             timed_task!("backward");
             let mut partials = Partials::new(self.pass.parameters, self.scratch);
             let mut d_context = self.scratch.take(d.len());
+            let (task, rows) = (&tasks.attend[i], &tasks.feed[i]);
+            let widened;
+            let (attend, feed) = match &self.tape.rows {
+                TapeRows::Whole(whole) => {
+                    let widths = self.widths();
+                    (whole.attend(task, widths), whole.feed(rows, widths))
+                }
+                TapeRows::Halves(halves) => {
+                    widened = halves.widened(rows, self.scratch);
+                    (widened.attend(), widened.feed())
+                }
+            };
             self.scratch.with_workspace(|w| {
                 let gradients = FeedGradients {
                     d: &mut *d,
                     d_context: &mut d_context,
                 };
-                self.feed(i, &tasks.feed[i], gradients, kept_feed, &mut partials, w)?;
+                let feed = self.feed_task(i, rows, feed);
+                self.feed(feed, gradients, kept_feed, &mut partials, w)?;
                 let gradients = AttendGradients {
                     d_context: &d_context,
                     d_rows: d,
                     d_x,
                 };
-                let task = &tasks.attend[i];
-                self.attention_backward(i, task, gradients, kept_attend, &mut partials, w)
+                let to = (&mut partials, w);
+                self.attention_backward(i, task, attend, gradients, kept_attend, to)
             })?;
             Ok(partials)
         })
@@ -121,11 +131,12 @@ impl<'a> Backward<'a> {
     fn first_tokens(
         &self,
         tasks: &Tasks,
+        rows: &WholeRows,
         d: &mut [f32],
         d_x: Option<&mut [f32]>,
         kept: &mut Kept,
     ) -> Result<Vec<Partials<'a>>> {
-        let h = self.hidden;
+        let (h, widths) = (self.hidden, self.widths());
         let (kept_attend, kept_feed) = kept.split(tasks, self.ready);
         let mut d_context = self.scratch.take(d.len());
         let pieces = split(d, tasks.feed.iter().cloned(), h);
@@ -140,9 +151,10 @@ impl<'a> Backward<'a> {
                 timed_task!("backward");
                 let mut partials = Partials::new(self.pass.parameters, self.scratch);
                 let gradients = FeedGradients { d, d_context };
-                self.scratch.with_workspace(|w| {
-                    self.feed(i, &tasks.feed[i], gradients, kept, &mut partials, w)
-                })?;
+                let values = rows.feed(&tasks.feed[i], widths);
+                let task = self.feed_task(i, &tasks.feed[i], values);
+                self.scratch
+                    .with_workspace(|w| self.feed(task, gradients, kept, &mut partials, w))?;
                 Ok(partials)
             })
             .collect();
@@ -160,8 +172,9 @@ impl<'a> Backward<'a> {
                     d_rows: rows_of(d, &task.computed, h),
                     d_x,
                 };
+                let values = rows.attend(task, widths);
                 self.scratch.with_workspace(|w| {
-                    self.attention_backward(i, task, gradients, kept, &mut partials, w)
+                    self.attention_backward(i, task, values, gradients, kept, (&mut partials, w))
                 })?;
                 Ok(partials)
             })
@@ -169,33 +182,50 @@ impl<'a> Backward<'a> {
         Ok(fed?.into_iter().chain(attended?).collect())
     }
 
+    /// Feeding task `i`.
+    fn feed_task<'t>(
+        &'t self,
+        i: usize,
+        rows: &'t Range<usize>,
+        values: FeedValues<'t>,
+    ) -> FeedTask<'t> {
+        FeedTask {
+            rows,
+            tapes: &self.tape.feed_tapes[i],
+            values,
+        }
+    }
+
     /// Undoes steps (9) to (3) for the rows of a feeding task.
     fn feed(
         &self,
-        i: usize,
-        range: &Range<usize>,
+        task: FeedTask<'_>,
         mut gradients: FeedGradients<'_>,
         mut kept: KeptRows<'_>,
         partials: &mut Partials<'_>,
         workspace: &mut Workspace,
     ) -> Result<()> {
-        let (r, tapes) = (self.ready, &self.tape.saved.feed_tapes[i]);
-        let keys = &self.pass.row_keys(self.mode())[range.clone()];
+        let (r, x) = (self.ready, task.values.x);
+        let keys = &self.pass.row_keys(self.mode())[task.rows.clone()];
         let at = &mut BackwardPlace {
             partials,
             place: self.place(keys, workspace),
         };
-        let x = rows_of(self.first.unwrap_or(self.x), range, self.hidden);
-        let (mut kept_h, mut own_h) = (kept.h.take(), None);
-        let h = self.hidden_rows(range, &mut kept_h, &mut own_h);
+        let mut own_h = None;
+        let h = self.hidden_rows(&task.values.fed.attention, kept.h.take(), &mut own_h);
         // Undoes (9), y = programs(y), which may read x.
         let (programs, others) = (&r.end, [x, &[][..]]);
         let (d, partials) = (&mut *gradients.d, &mut *at.partials);
-        let [d_x, _] = site::backward(programs, &tapes.end, d, others, partials, &mut at.place)?;
-        let feed_forward = &tapes.feed_forward;
-        self.feed_forward_backward(range, feed_forward, h, gradients.d, &mut kept, at)?;
-        let output = &tapes.attention_output;
-        self.attention_output_backward(range, output, x, &mut gradients, &mut kept, at)?;
+        let [d_x, _] = site::backward(
+            programs,
+            &task.tapes.end,
+            d,
+            others,
+            partials,
+            &mut at.place,
+        )?;
+        self.feed_forward_backward(&task, h, gradients.d, &mut kept, at)?;
+        self.attention_output_backward(&task, &mut gradients, &mut kept, at)?;
         add_all(gradients.d, [d_x, None]);
         Ok(())
     }
@@ -203,17 +233,19 @@ impl<'a> Backward<'a> {
     /// h, computed again from the tape's normalised rows; empty when nothing reads it.
     fn hidden_rows<'k>(
         &self,
-        range: &Range<usize>,
-        kept: &'k mut Option<&mut [f32]>,
+        normalised: &Normalised<&[f32]>,
+        kept: Option<Piece<'k>>,
         own: &'k mut Option<Buffer>,
     ) -> &'k [f32] {
         if !self.ready.reads_hidden(self.pass.parameters) {
             return &[];
         }
-        let (norm, n) = (&self.ready.attention_norm, range.len() * self.hidden);
-        let h = piece(kept, own, n, self.scratch);
-        let x_hat = rows_of(&self.tape.saved.fed.attention.x_hat, range, self.hidden);
-        layer_norm::affine(h, x_hat, &norm.gamma, &norm.beta);
+        let norm = &self.ready.attention_norm;
+        let (h, kept) = piece(kept, own, normalised.x_hat.len(), self.scratch);
+        layer_norm::affine(h, normalised.x_hat, &norm.gamma, &norm.beta);
+        if let Some(kept) = kept {
+            narrow(kept, h);
+        }
         h
     }
 }

@@ -4,13 +4,16 @@
 use super::{
     block::ReadyBlock,
     partials::Partials,
-    saved::BlockTape,
+    saved::{BlockTape, FeedTapes, FeedValues, Widths},
     site::{self, Place},
+    weight_gradients::Piece,
 };
 use crate::model::{
     pass::{BlockMode, Pass},
     scratch::{Buffer, Scratch, Workspace},
 };
+use progtune_kernels::bf16::Bf16;
+use std::ops::Range;
 
 /// The inputs that all tasks of a block's forward share.
 pub(super) struct Forward<'a> {
@@ -25,6 +28,10 @@ impl Forward<'_> {
     /// `intermediate_size`.
     pub(super) fn inner(&self) -> usize {
         self.ready.linears.intermediate.layer.out_dim
+    }
+
+    pub(super) fn widths(&self) -> Widths {
+        widths(self.ready, self.pass)
     }
 
     pub(super) fn place<'w>(
@@ -42,15 +49,30 @@ impl Forward<'_> {
     }
 }
 
+/// The widths of the rows that a block leaves behind.
+fn widths(ready: &ReadyBlock<'_>, pass: &Pass<'_>) -> Widths {
+    Widths {
+        hidden: pass.config.encoder.hidden_size,
+        inner: ready.linears.intermediate.layer.out_dim,
+        heads: pass.config.encoder.num_attention_heads,
+    }
+}
+
 /// The inputs that all tasks of a block's backward share.
 pub(super) struct Backward<'a> {
     pub ready: &'a ReadyBlock<'a>,
     pub tape: &'a BlockTape,
-    pub x: &'a [f32],
-    pub first: Option<&'a [f32]>,
     pub pass: &'a Pass<'a>,
     pub scratch: &'a Scratch,
     pub hidden: usize,
+}
+
+/// A feeding task of the backward.
+pub(super) struct FeedTask<'t> {
+    /// Its computed rows.
+    pub rows: &'t Range<usize>,
+    pub tapes: &'t FeedTapes,
+    pub values: FeedValues<'t>,
 }
 
 /// The rows and the memory of a task of the backward, and the sums to which it adds parameter
@@ -70,6 +92,10 @@ pub(super) struct FeedGradients<'d> {
 }
 
 impl Backward<'_> {
+    pub(super) fn widths(&self) -> Widths {
+        widths(self.ready, self.pass)
+    }
+
     pub(super) fn mode(&self) -> BlockMode {
         self.tape.mode
     }
@@ -89,16 +115,18 @@ impl Backward<'_> {
     }
 }
 
-/// The task's piece of a buffer that is kept, or else room of its own.
+/// Room for a task's rows: those that are kept as they are computed, or else room of its own,
+/// beside the room in which they are kept rounded.
 pub(super) fn piece<'k>(
-    kept: &'k mut Option<&mut [f32]>,
+    kept: Option<Piece<'k>>,
     own: &'k mut Option<Buffer>,
     n: usize,
     scratch: &Scratch,
-) -> &'k mut [f32] {
+) -> (&'k mut [f32], Option<&'k mut [Bf16]>) {
     match kept {
-        Some(kept) => kept,
-        None => own.insert(scratch.take(n)),
+        Some(Piece::F32(rows)) => (rows, None),
+        Some(Piece::Bf16(kept)) => (own.insert(scratch.take(n)), Some(kept)),
+        None => (own.insert(scratch.take(n)), None),
     }
 }
 

@@ -2,8 +2,7 @@
 //! independent in it.
 
 use super::{
-    context::{Backward, BackwardPlace, Forward, add_all, piece},
-    groups::rows_of,
+    context::{Backward, BackwardPlace, FeedTask, Forward, add_all, piece},
     linear::LinearRows,
     saved::{FeedForwardTapes, Normalised},
     site::{self, Place},
@@ -11,7 +10,7 @@ use super::{
     weight_gradients::KeptRows,
 };
 use crate::{error::Result, model::scratch::Buffer};
-use progtune_kernels::{activation, gemm::PackedRows, matrix::Matrix};
+use progtune_kernels::{activation, bf16::narrow, gemm::PackedRows, matrix::Matrix};
 use std::ops::Range;
 
 /// The rows that the feed-forward sub-layer of a task writes.
@@ -65,51 +64,45 @@ impl Backward<'_> {
     /// Undoes steps (8) to (5): `d` comes in as the gradient of y and leaves as that of h.
     pub(super) fn feed_forward_backward(
         &self,
-        range: &Range<usize>,
-        tapes: &FeedForwardTapes,
+        task: &FeedTask<'_>,
         h: &[f32],
         d: &mut [f32],
         kept: &mut KeptRows<'_>,
         at: &mut BackwardPlace<'_, '_, '_>,
     ) -> Result<()> {
-        let (r, fed, scratch) = (self.ready, &self.tape.saved.fed, self.scratch);
+        let (r, fed, scratch) = (self.ready, &task.values.fed, self.scratch);
         let (parameters, act) = (self.pass.parameters, self.pass.config.activation);
         let inner = r.linears.intermediate.layer.out_dim;
-        let n = range.len();
-        let u = rows_of(&fed.u, range, inner);
+        let (tapes, n, u) = (&task.tapes.feed_forward, task.rows.len(), fed.u);
         let (mut own_o, mut own_g, mut own_u) = (None, None, None);
         // Undoes (8), y = LN(h + programs(dropout(o))).
-        let d_o = piece(
-            &mut kept.d_outputs.output,
-            &mut own_o,
-            n * self.hidden,
-            scratch,
-        );
+        let kept_o = kept.d_outputs.output.take();
+        let (d_o, kept_o) = piece(kept_o, &mut own_o, n * self.hidden, scratch);
         let tape = EndTape {
             normalised: &fed.output,
             programs: &tapes.end,
             residual: h,
         };
-        self.end_backward(r.output_end(), range, tape, d, d_o, at)?;
+        self.end_backward(r.output_end(), task.rows, tape, d, d_o, at)?;
         // Undoes (7), o = output(g). If its backward reads g, step (6) is repeated.
         let g: &[f32] = if r.linears.output.layer.reads_input(parameters) {
-            let g = piece(&mut kept.g, &mut own_g, n * inner, scratch);
+            let (g, kept_g) = piece(kept.g.take(), &mut own_g, n * inner, scratch);
             activation::forward(g, u, act);
             site::forward(&r.activation, g, [u, &[]], &mut at.place)?;
+            if let Some(kept) = kept_g {
+                narrow(kept, g);
+            }
             g
         } else {
             &[]
         };
-        let d_u = piece(
-            &mut kept.d_outputs.intermediate,
-            &mut own_u,
-            n * inner,
-            scratch,
-        );
+        let kept_u = kept.d_outputs.intermediate.take();
+        let (d_u, kept_u) = piece(kept_u, &mut own_u, n * inner, scratch);
         let rows = LinearRows {
             x: g,
             d_x: Some((d_u, false)),
-            multiplied: kept.multiplied.output.as_deref_mut(),
+            kept: kept_o,
+            multiplied: kept.multiplied.output.take(),
         };
         let (output, intermediate) = (&r.linears.output, &r.linears.intermediate);
         output.backward(&tapes.output, d_o, rows, at.partials, &mut at.place)?;
@@ -124,7 +117,8 @@ impl Backward<'_> {
         let rows = LinearRows {
             x: h,
             d_x: Some((d, true)),
-            multiplied: kept.multiplied.intermediate.as_deref_mut(),
+            kept: kept_u,
+            multiplied: kept.multiplied.intermediate.take(),
         };
         let tape = &tapes.intermediate;
         intermediate.backward(tape, d_u, rows, at.partials, &mut at.place)

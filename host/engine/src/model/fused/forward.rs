@@ -8,19 +8,22 @@ use super::{
     context::Forward,
     feed_forward::FeedForwardRows,
     groups::{rows_of, split},
-    saved::{AttendTapes, Attended, BlockTape, Fed, FeedTapes, Normalised, Qkv, Saved},
+    half_rows::HalfRows,
+    saved::{
+        AttendTapes, Attended, BlockTape, Computed, Fed, FeedTapes, TapeRows, WholeRows, Widths,
+    },
     site,
-    tasks::Tasks,
+    tasks::{AttendTask, Tasks},
 };
 use crate::{
-    error::Result,
+    error::{Error, Result},
     model::{
         layout::Block,
         pass::{BlockMode, Pass},
         scratch::{Buffer, Direction, Scratch, Workspace},
     },
 };
-use progtune_kernels::timed_task;
+use progtune_kernels::{gemm::Operands, timed_task};
 use rayon::prelude::*;
 use std::{ops::Range, sync::Arc};
 
@@ -54,19 +57,32 @@ pub(crate) fn forward(
             scratch,
             hidden,
         };
-        run.all(&x, first_rows.as_deref(), &mut y)?
+        let tasks = Tasks::new(pass, mode);
+        let halves = scratch.operands() == Operands::Bf16;
+        match (mode.record, first_rows) {
+            (false, None) => run.without_tape(&tasks, &x, &mut y)?,
+            (true, None) if halves => {
+                let reads_context = block.reads_context(pass.parameters);
+                let saved = run.halves(&tasks, &x, &mut y, reads_context)?;
+                Some(saved)
+            }
+            (_, first_rows) => Some(run.whole(&tasks, x, first_rows, &mut y)?),
+        }
     };
-    let Some(mut saved) = saved.filter(|_| mode.record) else {
+    let Some((mut rows, tapes)) = saved.filter(|_| mode.record) else {
         return Ok((y, None));
     };
-    if !block.reads_context(pass.parameters) {
-        saved.attended.context = scratch.take(0);
+    if let TapeRows::Whole(rows) = &mut rows
+        && !block.reads_context(pass.parameters)
+    {
+        rows.attended.context = scratch.take(0);
     }
+    let (attend_tapes, feed_tapes) = tapes;
     let tape = BlockTape {
         mode,
-        x,
-        first_rows,
-        saved,
+        rows,
+        attend_tapes,
+        feed_tapes,
         rewritten,
     };
     Ok((y, Some(tape)))
@@ -84,89 +100,101 @@ impl<'r> FeedRows<'r> {
         fed: &'r mut Fed<Buffer>,
         y: &'r mut [f32],
         tasks: &[Range<usize>],
-        (hidden, inner): (usize, usize),
-    ) -> impl Iterator<Item = Self> {
-        let ys = split(y, tasks.iter().cloned(), hidden);
-        let fed = fed.as_rows().split(tasks, hidden, inner);
-        fed.into_iter().zip(ys).map(|(fed, y)| Self { fed, y })
+        widths: Widths,
+    ) -> Vec<Self> {
+        let ys = split(y, tasks.iter().cloned(), widths.hidden);
+        let fed = fed.as_rows().split(tasks, widths).into_iter();
+        fed.zip(ys).map(|(fed, y)| Self { fed, y }).collect()
     }
 }
 
+/// The tapes of the programs at all tasks.
+type Tapes = (Vec<AttendTapes>, Vec<FeedTapes>);
+
 impl Forward<'_> {
-    /// Runs all steps for all rows and writes y. Returns the values that a backward reads, unless
-    /// they were not kept.
-    fn all(&self, x: &[f32], first: Option<&[f32]>, y: &mut [f32]) -> Result<Option<Saved>> {
-        let tasks = Tasks::new(self.pass, self.mode);
-        if !self.mode.record && !self.mode.first_only {
-            self.without_tape(&tasks, x, y)?;
-            return Ok(None);
-        }
+    /// Runs all steps for all rows, writes y, and keeps the rows as they are computed.
+    fn whole(
+        &self,
+        tasks: &Tasks,
+        x: Arc<Buffer>,
+        first_rows: Option<Buffer>,
+        y: &mut [f32],
+    ) -> Result<(TapeRows, Tapes)> {
         let (all, computed) = (self.pass.batch.tokens(), y.len() / self.hidden);
-        let (mut attended, mut fed) = self.room(all, computed, true);
-        let (attend_tapes, feed_tapes) = match first {
-            None => self.rows_at_once(&tasks, x, &mut attended, &mut fed, y)?,
-            Some(first) => self.first_tokens(&tasks, (x, first), &mut attended, &mut fed, y)?,
+        let room = |rows, columns| self.scratch.rows(rows, columns);
+        let (mut attended, mut fed) = self.widths().room((all, computed), room);
+        let tapes = match &first_rows {
+            None => self.rows_at_once(tasks, &x, &mut attended, &mut fed, y)?,
+            Some(first) => self.first_tokens(tasks, (&x, first), &mut attended, &mut fed, y)?,
         };
-        Ok(Some(Saved {
+        let rows = WholeRows {
+            x,
+            first_rows,
             attended,
             fed,
-            attend_tapes,
-            feed_tapes,
-        }))
+        };
+        Ok((TapeRows::Whole(Box::new(rows)), tapes))
     }
 
-    fn heads(&self) -> usize {
-        self.pass.config.encoder.num_attention_heads
+    /// The same, keeping the rows in half the room.
+    fn halves(
+        &self,
+        tasks: &Tasks,
+        x: &[f32],
+        y: &mut [f32],
+        reads_context: bool,
+    ) -> Result<(TapeRows, Tapes)> {
+        let n = self.pass.batch.tokens();
+        let mut kept = HalfRows::room(n, self.widths(), reads_context, self.scratch);
+        let pieces = kept.split(&tasks.feed);
+        let ys = split(y, tasks.feed.iter().cloned(), self.hidden);
+        let work = tasks.attend.par_iter().zip(ys).zip(pieces);
+        let tapes: Result<Vec<_>> = work
+            .map(|((task, y), piece)| {
+                timed_task!("forward");
+                let x = rows_of(x, &task.rows, self.hidden);
+                let ((attended, fed), tapes) = self.in_own_room(task, x, y)?;
+                piece.keep(x, &attended, &fed);
+                Ok(tapes)
+            })
+            .collect();
+        Ok((TapeRows::Halves(Box::new(kept)), tapes?.into_iter().unzip()))
     }
 
-    /// Room for the values that `all` rows of keys and values and `computed` rows of the rest leave
-    /// behind. The buffers of a `whole` batch are kept apart from those of single tasks.
-    fn room(&self, all: usize, computed: usize, whole: bool) -> (Attended<Buffer>, Fed<Buffer>) {
-        let h = self.hidden;
-        let room = |rows: usize, columns: usize| {
-            if whole {
-                self.scratch.rows(rows, columns)
-            } else {
-                self.scratch.take(rows * columns)
-            }
-        };
-        let normalised = || Normalised {
-            x_hat: room(computed, h),
-            rstd: room(computed, 1),
-        };
-        let attended = Attended {
-            qkv: Qkv {
-                q: room(computed, h),
-                k: room(all, h),
-                v: room(all, h),
-            },
-            log_sum_exp: room(computed, self.heads()),
-            context: room(computed, h),
-        };
-        let fed = Fed {
-            attention: normalised(),
-            u: room(computed, self.inner()),
-            output: normalised(),
-        };
-        (attended, fed)
-    }
-
-    /// Attends and feeds without keeping anything. Every task works in room of its own, which stays
-    /// in its core's cache.
-    fn without_tape(&self, tasks: &Tasks, x: &[f32], y: &mut [f32]) -> Result<()> {
+    /// Attends and feeds without keeping anything.
+    fn without_tape(
+        &self,
+        tasks: &Tasks,
+        x: &[f32],
+        y: &mut [f32],
+    ) -> Result<Option<(TapeRows, Tapes)>> {
         let ys = split(y, tasks.feed.iter().cloned(), self.hidden);
         tasks.attend.par_iter().zip(ys).try_for_each(|(task, y)| {
             timed_task!("forward");
             let x = rows_of(x, &task.rows, self.hidden);
-            let (mut attended, mut fed) = self.room(task.rows.len(), task.rows.len(), false);
-            self.scratch.with_workspace(|w| {
-                self.attend(task, x, x, attended.as_rows(), w)?;
-                let fed = fed.as_rows();
-                let out = FeedRows { fed, y };
-                self.feed(&task.computed, &attended.context, x, out, w)
-            })?;
-            Ok(())
-        })
+            self.in_own_room(task, x, y).map(drop)
+        })?;
+        Ok(None)
+    }
+
+    /// Attends and feeds the rows of one task in room of its own, which stays in its core's cache.
+    fn in_own_room(
+        &self,
+        task: &AttendTask,
+        x: &[f32],
+        y: &mut [f32],
+    ) -> Result<(Computed, (AttendTapes, FeedTapes))> {
+        let (mut attended, mut fed) = self.widths().task_room(task.rows.len(), self.scratch);
+        let tapes = self.scratch.with_workspace(|w| {
+            let (_, attend_tapes) = self.attend(task, x, x, attended.as_rows(), w)?;
+            let out = FeedRows {
+                fed: fed.as_rows(),
+                y,
+            };
+            let feed_tapes = self.feed(&task.computed, &attended.context, x, out, w)?;
+            Ok::<_, Error>((attend_tapes, feed_tapes))
+        })?;
+        Ok(((attended, fed), tapes))
     }
 
     /// Attends and feeds the same rows in one task.
@@ -177,11 +205,10 @@ impl Forward<'_> {
         attended: &mut Attended<Buffer>,
         fed: &mut Fed<Buffer>,
         y: &mut [f32],
-    ) -> Result<(Vec<AttendTapes>, Vec<FeedTapes>)> {
+    ) -> Result<Tapes> {
         let h = self.hidden;
-        let attended = attended.as_rows().split(&tasks.attend, h, self.heads());
-        let fed = FeedRows::split(fed, y, &tasks.feed, (h, self.inner()));
-        let fed: Vec<_> = fed.collect();
+        let attended = attended.as_rows().split(&tasks.attend, self.widths());
+        let fed = FeedRows::split(fed, y, &tasks.feed, self.widths());
         let work = tasks.attend.par_iter().zip(attended).zip(fed);
         let tapes: Result<Vec<_>> = work
             .map(|((task, attended), fed)| {
@@ -204,9 +231,9 @@ impl Forward<'_> {
         attended: &mut Attended<Buffer>,
         fed: &mut Fed<Buffer>,
         y: &mut [f32],
-    ) -> Result<(Vec<AttendTapes>, Vec<FeedTapes>)> {
+    ) -> Result<Tapes> {
         let h = self.hidden;
-        let pieces = attended.as_rows().split(&tasks.attend, h, self.heads());
+        let pieces = attended.as_rows().split(&tasks.attend, self.widths());
         let work = tasks.attend.par_iter().zip(pieces);
         let attend_tapes: Result<Vec<_>> = work
             .map(|(task, attended)| {
@@ -218,8 +245,7 @@ impl Forward<'_> {
             })
             .collect();
         let context: &[f32] = &attended.context;
-        let fed = FeedRows::split(fed, y, &tasks.feed, (h, self.inner()));
-        let fed: Vec<_> = fed.collect();
+        let fed = FeedRows::split(fed, y, &tasks.feed, self.widths());
         let work = tasks.feed.par_iter().zip(fed);
         let feed_tapes: Result<Vec<_>> = work
             .map(|(rows, fed)| {

@@ -72,11 +72,11 @@ pub(super) fn row_groups(rows: usize) -> Vec<Range<usize>> {
 }
 
 /// Cuts `data` (`[rows, columns]`) into the rows of `ranges`, which follow each other from 0.
-pub(super) fn split(
-    mut data: &mut [f32],
+pub(super) fn split<T>(
+    mut data: &mut [T],
     ranges: impl Iterator<Item = Range<usize>>,
     columns: usize,
-) -> Vec<&mut [f32]> {
+) -> Vec<&mut [T]> {
     ranges
         .map(|range| {
             let (piece, rest) = std::mem::take(&mut data).split_at_mut(range.len() * columns);

@@ -25,7 +25,7 @@ use progtune_kernels::{
     binary_cross_entropy,
     cross_entropy::{self, Weighting},
     dropout,
-    linear::{WeightGradient, backward_weights},
+    linear::{Rows, WeightGradient, backward_weights},
     matrix::Matrix,
 };
 
@@ -158,6 +158,7 @@ fn backward(
         let at_layer = LinearRows {
             x: &tape.x,
             d_x: d_x.as_deref_mut().map(|d_x| (d_x, false)),
+            kept: None,
             multiplied: None,
         };
         let mut partials = Partials::new(pass.parameters, scratch);
@@ -222,7 +223,7 @@ fn weight_gradient(
     let add = |d_weight: &mut [f32]| {
         backward_weights(vec![WeightGradient {
             d_weight,
-            d_y,
+            d_y: Rows::F32(d_y),
             x: &columns,
         }])
     };

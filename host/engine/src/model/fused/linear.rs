@@ -4,6 +4,7 @@
 use super::{
     partials::Partials,
     site::{self, Place, ReadyProgram, SiteTape},
+    weight_gradients::Piece,
 };
 use crate::{
     error::Result,
@@ -18,6 +19,7 @@ use crate::{
 };
 use candle_core::{Tensor, Var};
 use progtune_kernels::{
+    bf16::{Bf16, narrow},
     gemm::{PackedColumns, PackedRows},
     linear,
     matrix::Matrix,
@@ -135,9 +137,12 @@ pub(super) struct LinearRows<'r> {
     pub x: &'r [f32],
     /// Receives the gradient of `x`, which is added if the flag beside it says so.
     pub d_x: Option<(&'r mut [f32], bool)>,
+    /// Receives the gradient of the layer's own product, rounded, if the weight's gradient reads it
+    /// in that form.
+    pub kept: Option<&'r mut [Bf16]>,
     /// Receives the rows that the layer multiplied, if programs change them and the weight's
     /// gradient reads them.
-    pub multiplied: Option<&'r mut [f32]>,
+    pub multiplied: Option<Piece<'r>>,
 }
 
 impl<'a> ReadyLinear<'a> {
@@ -233,10 +238,13 @@ impl<'a> ReadyLinear<'a> {
         let (rewritten, _) = self.rewrite_input(rows.x, place)?;
         let x = rewritten.last().map_or(rows.x, |rows| rows);
         if let Some(multiplied) = rows.multiplied {
-            multiplied.copy_from_slice(x);
+            multiplied.keep(x);
         }
         let [from_programs, _] =
             site::backward(&self.outputs, &tape.outputs, d, [x, &[]], partials, place)?;
+        if let Some(kept) = rows.kept {
+            narrow(kept, d);
+        }
         if let Some(d_bias) = partials.sum(self.layer.bias) {
             linear::backward_bias(d_bias, d);
         }

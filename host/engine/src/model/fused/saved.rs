@@ -2,31 +2,165 @@
 //! tasks. [`super::block`] lists the steps that compute them.
 
 use super::{
-    block::Rewritten, groups::split, linear::LinearTape, site::SiteTape, tasks::AttendTask,
+    block::Rewritten,
+    groups::{rows_of, split},
+    half_rows::HalfRows,
+    linear::LinearTape,
+    site::SiteTape,
+    tasks::AttendTask,
 };
-use crate::model::{pass::BlockMode, scratch::Buffer};
+use crate::model::{
+    pass::BlockMode,
+    scratch::{Buffer, Scratch},
+};
+use progtune_kernels::linear::Rows;
 use std::{ops::Range, sync::Arc};
 
 /// Everything that the backward of a block needs.
 pub(crate) struct BlockTape {
     pub(super) mode: BlockMode,
-    pub(super) x: Arc<Buffer>,
-    /// The first token's row of each sequence, in a block that computes no other.
-    pub(super) first_rows: Option<Buffer>,
-    pub(super) saved: Saved,
+    pub(super) rows: TapeRows,
+    /// For each attending task.
+    pub(super) attend_tapes: Vec<AttendTapes>,
+    /// For each feeding task.
+    pub(super) feed_tapes: Vec<FeedTapes>,
     pub(super) rewritten: Rewritten,
 }
 
-/// The values that a forward leaves behind: `[T, …]` for keys and values, the computed rows for the
-/// rest.
-pub(super) struct Saved {
+/// The rows that a forward leaves behind.
+pub(super) enum TapeRows {
+    /// As they were computed.
+    Whole(Box<WholeRows>),
+    /// In half the room.
+    Halves(Box<HalfRows>),
+}
+
+impl TapeRows {
+    /// The inputs of the layers, of which weight gradients read all rows: that of query, that of
+    /// key and value, and attention's output.
+    pub(super) fn layer_inputs(&self) -> [Rows<'_>; 3] {
+        match self {
+            Self::Whole(rows) => {
+                let first = rows.first_rows.as_ref().unwrap_or(&rows.x);
+                [first, &*rows.x, &rows.attended.context].map(|rows| Rows::F32(rows))
+            }
+            Self::Halves(rows) => [&rows.x, &rows.x, &rows.context].map(|rows| Rows::Bf16(rows)),
+        }
+    }
+}
+
+/// Rows as they were computed: `[T, …]` for keys and values, the computed rows for the rest.
+pub(super) struct WholeRows {
+    pub x: Arc<Buffer>,
+    /// The first token's row of each sequence, in a block that computes no other.
+    pub first_rows: Option<Buffer>,
     pub attended: Attended<Buffer>,
     pub fed: Fed<Buffer>,
-    /// For each attending task.
-    pub attend_tapes: Vec<AttendTapes>,
-    /// For each feeding task.
-    pub feed_tapes: Vec<FeedTapes>,
 }
+
+impl WholeRows {
+    /// Those of an attending task.
+    pub(super) fn attend(&self, task: &AttendTask, widths: Widths) -> AttendValues<'_> {
+        let (Widths { hidden, heads, .. }, of) = (widths, &self.attended);
+        let computed = self.first_rows.as_ref().unwrap_or(&self.x);
+        AttendValues {
+            x: rows_of(&self.x, &task.rows, hidden),
+            x_query: rows_of(computed, &task.computed, hidden),
+            qkv: Qkv {
+                q: rows_of(&of.qkv.q, &task.computed, hidden),
+                k: rows_of(&of.qkv.k, &task.rows, hidden),
+                v: rows_of(&of.qkv.v, &task.rows, hidden),
+            },
+            log_sum_exp: rows_of(&of.log_sum_exp, &task.computed, heads),
+        }
+    }
+
+    /// Those of a feeding task.
+    pub(super) fn feed(&self, rows: &Range<usize>, widths: Widths) -> FeedValues<'_> {
+        let Widths { hidden, inner, .. } = widths;
+        let context = &self.attended.context;
+        FeedValues {
+            x: rows_of(self.first_rows.as_ref().unwrap_or(&self.x), rows, hidden),
+            context: if context.is_empty() {
+                &[]
+            } else {
+                rows_of(context, rows, hidden)
+            },
+            fed: Fed {
+                attention: self.fed.attention.rows(rows, hidden),
+                u: rows_of(&self.fed.u, rows, inner),
+                output: self.fed.output.rows(rows, hidden),
+            },
+        }
+    }
+}
+
+/// The rows that the backward of an attending task reads.
+pub(super) struct AttendValues<'t> {
+    /// The input of key and value.
+    pub x: &'t [f32],
+    /// The input of query.
+    pub x_query: &'t [f32],
+    pub qkv: Qkv<&'t [f32]>,
+    pub log_sum_exp: &'t [f32],
+}
+
+/// The rows that the backward of a feeding task reads.
+pub(super) struct FeedValues<'t> {
+    /// The computed rows of the block's input.
+    pub x: &'t [f32],
+    /// Attention's output; empty when nothing reads it.
+    pub context: &'t [f32],
+    pub fed: Fed<&'t [f32]>,
+}
+
+/// The numbers in a row of the tape's values.
+#[derive(Clone, Copy)]
+pub(super) struct Widths {
+    pub hidden: usize,
+    /// `intermediate_size`.
+    pub inner: usize,
+    pub heads: usize,
+}
+
+impl Widths {
+    /// Room for the values that `all` rows of keys and values and `computed` rows of the rest leave
+    /// behind. `room` gives so many rows of so many columns.
+    pub(super) fn room(
+        self,
+        (all, computed): (usize, usize),
+        room: impl Fn(usize, usize) -> Buffer,
+    ) -> Computed {
+        let h = self.hidden;
+        let normalised = || Normalised {
+            x_hat: room(computed, h),
+            rstd: room(computed, 1),
+        };
+        let attended = Attended {
+            qkv: Qkv {
+                q: room(computed, h),
+                k: room(all, h),
+                v: room(all, h),
+            },
+            log_sum_exp: room(computed, self.heads),
+            context: room(computed, h),
+        };
+        let fed = Fed {
+            attention: normalised(),
+            u: room(computed, self.inner),
+            output: normalised(),
+        };
+        (attended, fed)
+    }
+
+    /// Room for a task of `n` rows, which stays in its core's cache.
+    pub(super) fn task_room(self, n: usize, scratch: &Scratch) -> Computed {
+        self.room((n, n), |rows, columns| scratch.take(rows * columns))
+    }
+}
+
+/// The values that attending and feeding leave behind, as they are computed.
+pub(super) type Computed = (Attended<Buffer>, Fed<Buffer>);
 
 /// Something for each of query, key and value.
 #[derive(Default)]
@@ -64,7 +198,8 @@ impl Attended<Buffer> {
 
 impl Attended<&mut [f32]> {
     /// The rows of each task.
-    pub(super) fn split(self, tasks: &[AttendTask], hidden: usize, heads: usize) -> Vec<Self> {
+    pub(super) fn split(self, tasks: &[AttendTask], widths: Widths) -> Vec<Self> {
+        let Widths { hidden, heads, .. } = widths;
         let rows = || tasks.iter().map(|task| task.rows.clone());
         let computed = || tasks.iter().map(|task| task.computed.clone());
         let q = split(self.qkv.q, computed(), hidden);
@@ -103,6 +238,14 @@ impl Normalised<Buffer> {
             rstd: &mut self.rstd,
         }
     }
+
+    /// Some of the rows, for reading.
+    pub(super) fn rows(&self, rows: &Range<usize>, hidden: usize) -> Normalised<&[f32]> {
+        Normalised {
+            x_hat: rows_of(&self.x_hat, rows, hidden),
+            rstd: &self.rstd[rows.clone()],
+        }
+    }
 }
 
 /// The values that feeding leaves behind: those of both LayerNorms, and u, `[rows, intermediate]`.
@@ -124,7 +267,8 @@ impl Fed<Buffer> {
 
 impl Fed<&mut [f32]> {
     /// The rows of each task.
-    pub(super) fn split(self, tasks: &[Range<usize>], hidden: usize, inner: usize) -> Vec<Self> {
+    pub(super) fn split(self, tasks: &[Range<usize>], widths: Widths) -> Vec<Self> {
+        let Widths { hidden, inner, .. } = widths;
         let rows = || tasks.iter().cloned();
         let normalised = |of: Normalised<_>| {
             let x_hats = split(of.x_hat, rows(), hidden).into_iter();

@@ -4,7 +4,6 @@
 use super::{
     block::{ReadyNorm, SubLayerEnd},
     context::{Backward, BackwardPlace, Forward, add_all},
-    groups::rows_of,
     partials::Partials,
     saved::Normalised,
     site::{self, Place, SiteTape},
@@ -13,7 +12,6 @@ use crate::{
     error::Result,
     model::{
         pass::{BlockMode, Pass},
-        scratch::Buffer,
         step::DropoutSite,
     },
 };
@@ -73,7 +71,7 @@ impl Forward<'_> {
 
 /// Everything that the backward of a sub-layer's end reads.
 pub(super) struct EndTape<'t> {
-    pub normalised: &'t Normalised<Buffer>,
+    pub normalised: &'t Normalised<&'t [f32]>,
     pub programs: &'t [SiteTape],
     /// The sub-layer's input; empty when nothing reads it.
     pub residual: &'t [f32],
@@ -93,7 +91,7 @@ impl Backward<'_> {
         at: &mut BackwardPlace<'_, '_, '_>,
     ) -> Result<()> {
         // Undoes LN.
-        self.norm_backward(end.norm, d, tape.normalised, range, at.partials);
+        self.norm_backward(end.norm, d, tape.normalised, at.partials);
         // Undoes the residual sum, whose gradient goes both ways.
         d_dense.copy_from_slice(d);
         // Undoes the programs, which may read the residual.
@@ -115,19 +113,17 @@ impl Backward<'_> {
         &self,
         ready: &ReadyNorm<'_>,
         d: &mut [f32],
-        normalised: &Normalised<Buffer>,
-        rows: &Range<usize>,
+        normalised: &Normalised<&[f32]>,
         partials: &mut Partials<'_>,
     ) {
-        let x_hat = rows_of(&normalised.x_hat, rows, self.hidden);
+        let x_hat = normalised.x_hat;
         if let Some(sum) = partials.sum(ready.norm.weight) {
             layer_norm::backward_gamma(sum, d, x_hat);
         }
         if let Some(sum) = partials.sum(ready.norm.bias) {
             backward_bias(sum, d);
         }
-        let rstd = &normalised.rstd[rows.clone()];
-        layer_norm::backward_input(d, x_hat, rstd, &ready.gamma);
+        layer_norm::backward_input(d, x_hat, normalised.rstd, &ready.gamma);
     }
 }
 

@@ -9,35 +9,91 @@ use crate::{
         layout::Block,
         pass::Pass,
         per_linear::{LinearSite, PerLinear},
-        scratch::{Buffer, Columns},
+        scratch::{Buffer, Columns, Scratch},
     },
 };
 use progtune_kernels::{
+    bf16::{Bf16, narrow},
+    gemm::Operands,
     linear::{Rows, WeightGradient, backward_weights},
     matrix::Matrix,
     timed,
 };
+use std::ops::Range;
 
 /// The rows that weight gradients read, for the weights that are trained: gradients of the layers'
 /// outputs, and inputs that the tape has in another form.
 pub(super) struct Kept {
-    d_outputs: PerLinear<Option<Buffer>>,
+    d_outputs: PerLinear<Option<Room>>,
     /// The rows that the layers multiplied, where the method changes their input.
-    multiplied: PerLinear<Option<Buffer>>,
-    h: Option<Buffer>,
-    g: Option<Buffer>,
+    multiplied: PerLinear<Option<Room>>,
+    h: Option<Room>,
+    g: Option<Room>,
+}
+
+/// Room for rows, in the form in which products read them.
+enum Room {
+    F32(Buffer),
+    Bf16(Buffer<Bf16>),
+}
+
+impl Room {
+    fn new(rows: usize, columns: usize, scratch: &Scratch) -> Self {
+        match scratch.operands() {
+            Operands::F32 => Self::F32(scratch.rows(rows, columns)),
+            Operands::Bf16 => Self::Bf16(scratch.halves(rows, columns)),
+        }
+    }
+
+    /// The rows of each range; the ranges follow each other.
+    fn split(&mut self, ranges: Vec<Range<usize>>, columns: usize) -> Vec<Piece<'_>> {
+        let ranges = ranges.into_iter();
+        match self {
+            Self::F32(rows) => {
+                let pieces = split(rows, ranges, columns).into_iter();
+                pieces.map(Piece::F32).collect()
+            }
+            Self::Bf16(rows) => {
+                let pieces = split(rows, ranges, columns).into_iter();
+                pieces.map(Piece::Bf16).collect()
+            }
+        }
+    }
+
+    fn rows(&self) -> Rows<'_> {
+        match self {
+            Self::F32(rows) => Rows::F32(rows),
+            Self::Bf16(rows) => Rows::Bf16(rows),
+        }
+    }
+}
+
+/// Room for the rows of one task.
+pub(super) enum Piece<'a> {
+    F32(&'a mut [f32]),
+    Bf16(&'a mut [Bf16]),
+}
+
+impl Piece<'_> {
+    /// Keeps rows.
+    pub(super) fn keep(self, rows: &[f32]) {
+        match self {
+            Self::F32(kept) => kept.copy_from_slice(rows),
+            Self::Bf16(kept) => narrow(kept, rows),
+        }
+    }
 }
 
 /// One task's rows of [`Kept`].
 #[derive(Default)]
 pub(super) struct KeptRows<'a> {
-    pub d_outputs: PerLinear<Option<&'a mut [f32]>>,
+    pub d_outputs: PerLinear<Option<Piece<'a>>>,
     /// The rows that the layers multiplied, where the method changes their input.
-    pub multiplied: PerLinear<Option<&'a mut [f32]>>,
+    pub multiplied: PerLinear<Option<Piece<'a>>>,
     /// The rows between the sub-layers: the intermediate layer's input.
-    pub h: Option<&'a mut [f32]>,
+    pub h: Option<Piece<'a>>,
     /// The rows after the activation: the output layer's input.
-    pub g: Option<&'a mut [f32]>,
+    pub g: Option<Piece<'a>>,
 }
 
 impl Kept {
@@ -52,7 +108,7 @@ impl Kept {
                 computed
             };
             let trains = linears[site].trains_weight(pass.parameters);
-            trains.then(|| pass.scratch.rows(rows, columns))
+            trains.then(|| Room::new(rows, columns, pass.scratch))
         };
         let multiplied = |site: LinearSite| {
             let changes = !linears[site].site.inputs.is_empty();
@@ -85,14 +141,14 @@ impl Kept {
             } else {
                 &mut feed
             };
-            if let Some(buffer) = d_output {
-                let pieces = tasks.pieces(site, buffer, layer.out_dim);
+            if let Some(room) = d_output {
+                let pieces = room.split(tasks.ranges(site), layer.out_dim);
                 for (rows, piece) in rows.iter_mut().zip(pieces) {
                     rows.d_outputs[site] = Some(piece);
                 }
             }
-            if let Some(buffer) = multiplied {
-                let pieces = tasks.pieces(site, buffer, layer.in_dim);
+            if let Some(room) = multiplied {
+                let pieces = room.split(tasks.ranges(site), layer.in_dim);
                 for (rows, piece) in rows.iter_mut().zip(pieces) {
                     rows.multiplied[site] = Some(piece);
                 }
@@ -100,14 +156,14 @@ impl Kept {
         }
         if let Some(h) = &mut self.h {
             let columns = block.linears.intermediate.layer.in_dim;
-            let pieces = tasks.pieces(LinearSite::Intermediate, h, columns);
+            let pieces = h.split(tasks.feed.clone(), columns);
             for (rows, piece) in feed.iter_mut().zip(pieces) {
                 rows.h = Some(piece);
             }
         }
         if let Some(g) = &mut self.g {
             let columns = block.linears.output.layer.in_dim;
-            let pieces = tasks.pieces(LinearSite::Output, g, columns);
+            let pieces = g.split(tasks.feed.clone(), columns);
             for (rows, piece) in feed.iter_mut().zip(pieces) {
                 rows.g = Some(piece);
             }
@@ -120,23 +176,24 @@ impl Kept {
         self,
         block: &Block,
         tape: &BlockTape,
-        x: &[f32],
         pass: &Pass<'_>,
         gradients: &mut Gradients,
     ) -> Result<()> {
         timed!("weight gradients");
-        let inputs: PerLinear<Option<&[f32]>> = PerLinear {
-            query: Some(tape.first_rows.as_deref().unwrap_or(x)),
+        let [first, x, context] = tape.rows.layer_inputs();
+        let inputs: PerLinear<Option<Rows<'_>>> = PerLinear {
+            query: Some(first),
             key: Some(x),
             value: Some(x),
-            attention_dense: Some(&tape.saved.attended.context),
-            intermediate: self.h.as_deref(),
-            output: self.g.as_deref(),
+            attention_dense: Some(context),
+            intermediate: self.h.as_ref().map(Room::rows),
+            output: self.g.as_ref().map(Room::rows),
         };
         let mut packed = PackedInputs::default();
         let mut work: Vec<Work<'_>> = Vec::new();
         for (site, layer) in block.linears.each() {
-            let input = self.multiplied[site].as_deref().or(inputs[site]);
+            let multiplied = self.multiplied[site].as_ref().map(Room::rows);
+            let input = multiplied.or(inputs[site]);
             let (Some(d_y), Some(input)) = (&self.d_outputs[site], input) else {
                 continue;
             };
@@ -147,14 +204,14 @@ impl Kept {
             };
             work.push(Work {
                 site,
-                d_y,
+                d_y: d_y.rows(),
                 input: packed.place_of(input, layer.in_dim, pass),
                 sum: taken.unwrap_or_else(|| vec![0f32; layer.in_dim * layer.out_dim]),
             });
         }
         let jobs = work.iter_mut().map(|work| WeightGradient {
             d_weight: &mut work.sum,
-            d_y: Rows::F32(work.d_y),
+            d_y: work.d_y,
             x: &packed.0[work.input].1,
         });
         backward_weights(jobs.collect());
@@ -172,7 +229,7 @@ impl Kept {
 /// The gradient of one weight.
 struct Work<'a> {
     site: LinearSite,
-    d_y: &'a [f32],
+    d_y: Rows<'a>,
     /// The input's place in [`PackedInputs`].
     input: usize,
     sum: Vec<f32>,
@@ -180,37 +237,40 @@ struct Work<'a> {
 
 /// The packed inputs of layers, by their address: layers with the same input share its packed form.
 #[derive(Default)]
-struct PackedInputs<'a>(Vec<(*const f32, Columns<'a>)>);
+struct PackedInputs<'a>(Vec<(usize, Columns<'a>)>);
 
 impl<'a> PackedInputs<'a> {
     /// The place of `input`, `[rows, in_dim]`, which is packed if it is new.
-    fn place_of(&mut self, input: &[f32], in_dim: usize, pass: &Pass<'a>) -> usize {
-        let known = self.0.iter().position(|(at, _)| *at == input.as_ptr());
+    fn place_of(&mut self, input: Rows<'_>, in_dim: usize, pass: &Pass<'a>) -> usize {
+        let (address, n) = match input {
+            Rows::F32(rows) => (rows.as_ptr().addr(), rows.len()),
+            Rows::Bf16(rows) => (rows.as_ptr().addr(), rows.len()),
+        };
+        let known = self.0.iter().position(|(at, _)| *at == address);
         known.unwrap_or_else(|| {
-            let rows = input.len() / in_dim;
+            let rows = n / in_dim;
             let mut columns = pass.scratch.columns(rows, in_dim);
-            columns.space().pack(Matrix::new(input, rows, in_dim));
-            self.0.push((input.as_ptr(), columns));
+            match input {
+                Rows::F32(input) => columns.space().pack(Matrix::new(input, rows, in_dim)),
+                Rows::Bf16(input) => {
+                    let input = Matrix::new(input, rows, in_dim);
+                    columns.space().pack_rounded(input);
+                }
+            }
+            self.0.push((address, columns));
             self.0.len() - 1
         })
     }
 }
 
 impl Tasks {
-    /// The rows of `buffer`, `[rows, columns]`, that belong to each task that computes the layer.
-    fn pieces<'b>(
-        &self,
-        site: LinearSite,
-        buffer: &'b mut [f32],
-        columns: usize,
-    ) -> Vec<&'b mut [f32]> {
+    /// The rows of each task that computes the layer.
+    fn ranges(&self, site: LinearSite) -> Vec<Range<usize>> {
         let attend = self.attend.iter();
         match site {
-            LinearSite::Query => split(buffer, attend.map(|task| task.computed.clone()), columns),
-            LinearSite::Key | LinearSite::Value => {
-                split(buffer, attend.map(|task| task.rows.clone()), columns)
-            }
-            _ => split(buffer, self.feed.iter().cloned(), columns),
+            LinearSite::Query => attend.map(|task| task.computed.clone()).collect(),
+            LinearSite::Key | LinearSite::Value => attend.map(|task| task.rows.clone()).collect(),
+            _ => self.feed.clone(),
         }
     }
 }
