@@ -23,7 +23,9 @@
 //! and R = T otherwise. On these rows the tape holds queries, both normalised sums and the
 //! feed-forward part before its activation. It also holds attention's output where its dense layer
 //! is trained. Together that is 3·T·H + R·(3H + I + h + 2). A rewrite adds the values that its
-//! graph's backward reads.
+//! graph's backward reads. With `--precision bf16` the tape has half of this size, apart from the h +
+//! 2 numbers, the rewrites' values, and a block that computes first tokens only. So have packed
+//! weights and all rows that weight gradients read.
 //!
 //! When the backward of block b runs, the tapes of b and of all blocks below it exist. The backward
 //! holds the gradients of its output (twice) and input. Where weights are trained, it also holds
@@ -127,6 +129,8 @@ pub(crate) struct MemoryForecast<'a> {
     keeps_best: bool,
     /// The size of an activation in bytes, if a GPU computes them.
     on_gpu: Option<u64>,
+    /// Whether products on the CPU read bfloat16.
+    halves: bool,
 }
 
 impl<'a> MemoryForecast<'a> {
@@ -166,6 +170,8 @@ impl<'a> MemoryForecast<'a> {
             .threads
             .or_else(|| std::thread::available_parallelism().ok().map(usize::from))
             .unwrap_or(1);
+        let on_gpu = machine.path() == ComputePath::Gpu;
+        let is_bf16 = machine.precision.on(machine.device) == Precision::Bf16;
         Ok(Self {
             config,
             head,
@@ -178,12 +184,8 @@ impl<'a> MemoryForecast<'a> {
             eval_batch: BatchShape::default(),
             cached_bytes: Vec::new(),
             keeps_best: false,
-            on_gpu: (machine.path() == ComputePath::Gpu).then(|| {
-                match machine.precision.on(machine.device) {
-                    Precision::Bf16 => 2,
-                    _ => FLOAT,
-                }
-            }),
+            on_gpu: on_gpu.then_some(if is_bf16 { 2 } else { FLOAT }),
+            halves: is_bf16 && !on_gpu,
         })
     }
 
@@ -264,7 +266,8 @@ impl<'a> MemoryForecast<'a> {
         }
         let trained = Trained::of(self.model_plan, stage, self.config.blocks());
         let activations = self.activations(&trained, self.batch, recompute);
-        let mut more = vec![("packed weights", FLOAT * self.packed(&trained))];
+        let packed = self.halved(self.packed(&trained));
+        let mut more = vec![("packed weights", FLOAT * packed)];
         more.extend(self.lasting(stage));
         self.footprint(
             &format!("training in epoch {}", stage.epoch),
@@ -278,7 +281,7 @@ impl<'a> MemoryForecast<'a> {
             return self.evaluation_on_gpu(stage, number);
         }
         let activations = self.forward(self.eval_batch) + self.scratch(self.eval_batch);
-        let packed = self.block_weights() * self.config.blocks() as u64;
+        let packed = self.halved(self.block_weights() * self.config.blocks() as u64);
         let mut more = vec![("packed weights", FLOAT * packed)];
         more.extend(self.lasting(stage));
         self.footprint(
@@ -350,6 +353,11 @@ impl<'a> MemoryForecast<'a> {
             phase: phase.to_owned(),
             parts,
         }
+    }
+
+    /// Returns the room, in 4-byte numbers, of `n` numbers in the form in which products read them.
+    fn halved(&self, n: u64) -> u64 {
+        if self.halves { n.div_ceil(2) } else { n }
     }
 
     /// Returns the count of numbers in the linear layers of a block.
@@ -424,9 +432,13 @@ impl<'a> MemoryForecast<'a> {
         let encoder = &self.config.encoder;
         let (hidden, inner) = (encoder.hidden_size as u64, encoder.intermediate_size as u64);
         let kept = self.kept[block];
-        let context = u64::from(weights) * hidden;
-        let row = 3 * hidden + inner + encoder.num_attention_heads as u64 + 2 + context + kept.row;
-        shape.tokens * (3 * hidden + kept.token) + self.rows(block, shape) * row + kept.fixed
+        let (rows, context) = (self.rows(block, shape), u64::from(weights) * hidden);
+        let mut values = shape.tokens * 3 * hidden + rows * (3 * hidden + inner + context);
+        if rows == shape.tokens {
+            values = self.halved(values);
+        }
+        let sums = rows * (encoder.num_attention_heads as u64 + 2);
+        values + sums + shape.tokens * kept.token + rows * kept.row + kept.fixed
     }
 
     /// Returns the size of a block's forward without a backward: its input and its output.
@@ -442,7 +454,8 @@ impl<'a> MemoryForecast<'a> {
         let gradients = 2 * rows * hidden + shape.tokens * hidden;
         if weights {
             // The gradients of the six layers' outputs and of two inputs, and all inputs packed.
-            gradients + rows * (6 * hidden + 3 * inner) + shape.tokens * 3 * hidden
+            let kept = rows * (6 * hidden + 3 * inner) + shape.tokens * 3 * hidden;
+            gradients + self.halved(kept)
         } else {
             gradients
         }
@@ -467,7 +480,9 @@ impl<'a> MemoryForecast<'a> {
         } else {
             shape.sequences * 12 * hidden
         };
-        threads * (rows * (8 * hidden + 3 * inner) + 3 * scores) + of_head
+        // The rows of the tape that a task widens.
+        let widened = if self.halves { 7 * hidden + inner } else { 0 };
+        threads * (rows * (8 * hidden + 3 * inner + widened) + 3 * scores) + of_head
     }
 }
 

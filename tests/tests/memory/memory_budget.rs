@@ -44,6 +44,8 @@ fn predictions_agree_with_the_kernel() {
         "--peft lora",
         "--peft lora --recompute",
         "--peft adapter --schedule single-block --schedule-opt block=4",
+        "--precision bf16",
+        "--precision bf16 --peft lora",
     ] {
         let (predicted, measured) = predicted_and_measured(flags, &scratch.path("run"));
         let share = measured / predicted;
@@ -57,6 +59,10 @@ fn predictions_agree_with_the_kernel() {
     assert!(
         peaks[2] < 0.8 * peaks[1],
         "recomputation saves memory: {peaks:?}"
+    );
+    assert!(
+        peaks[4] < 0.85 * peaks[0] && peaks[5] < 0.75 * peaks[1],
+        "bf16 saves memory: {peaks:?}"
     );
 }
 
