@@ -72,7 +72,7 @@ def main():
     args = arguments(__doc__, "jobs", 3)
     if not args.table:
         measure_missing(RECORD, [dict(job=name) for name in JOBS], args, lambda key, seed: measure(key["job"], seed, args))
-    print("| in the shape of | command | metric | progtune | PyTorch |\n|---|---|---|---|---|")
+    print("| in the shape of | command | metric | seeds | progtune | PyTorch |\n|---|---|---|---|---|---|")
     for name in JOBS:
         runs = [line for line in lines_of(RECORD) if line["job"] == name]
         if not runs:
@@ -80,7 +80,7 @@ def main():
         shown = "{:.3f} ± {:.3f}" if len(runs) > 1 else "{:.3f}"
         figures = [shown.format(*mean([run[side] for run in runs])) for side in ("progtune", "pytorch")]
         metric = runs[0]["metric"].removeprefix("eval_")
-        print(f"| {name} | `{runs[0]['command']}` | {metric} | " + " | ".join(figures) + " |")
+        print(f"| {name} | `{runs[0]['command']}` | {metric} | {len(runs)} | " + " | ".join(figures) + " |")
 
 
 if __name__ == "__main__":

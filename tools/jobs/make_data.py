@@ -179,7 +179,8 @@ def multi_label(data, out):
     train, dev, words = files(out)
     for path, part in ((train, "train"), (dev, "dev")):
         table(path, [(text, "|".join(labels)) for text, _, labels in rows[part]], ["plot", "genres"])
-    return words, rows
+    # Without the separator, which progtune then proposes, every combination is a class.
+    return [*words, "--label-separator", "|"], rows
 
 
 def wnut17(data, out):

@@ -114,6 +114,7 @@ mod product {
                 columns.pack(Matrix::new(&x, rows, k));
                 linear::backward_weights(vec![WeightGradient {
                     d_weight: &mut d_weight,
+                    adds: true,
                     d_y: Rows::F32(&d_y),
                     x: &columns,
                 }]);
@@ -384,10 +385,10 @@ mod others {
 
     #[divan::bench]
     fn adamw_step(bencher: Bencher) {
-        let (mut p, mut g, mut m, mut v) = (numbers(N), numbers(N), vec![0f32; N], vec![0f32; N]);
+        let (mut p, g, mut m, mut v) = (numbers(N), numbers(N), vec![0f32; N], vec![0f32; N]);
         bencher
             .counter(ItemsCount::new(N))
-            .bench_local(|| adamw::step(&mut p, &mut g, &mut m, &mut v, &UPDATE));
+            .bench_local(|| adamw::step(&mut p, &g, &mut m, &mut v, &UPDATE));
     }
 
     #[divan::bench]

@@ -69,8 +69,10 @@ pub enum Rows<'a> {
 
 /// One of several weight gradients that are computed together.
 pub struct WeightGradient<'a> {
-    /// `[n, k]`; the gradient is added directly in the weight's layout.
+    /// `[n, k]`, in the weight's own layout.
     pub d_weight: &'a mut [f32],
+    /// Whether the gradient is added to what is there, or else replaces it.
+    pub adds: bool,
     /// `[rows, n]`.
     pub d_y: Rows<'a>,
     /// The layer's input, `[rows, k]`, packed; layers with the same input share it.
@@ -81,7 +83,7 @@ pub struct WeightGradient<'a> {
 /// in the second-level cache.
 const TASK_ROWS: usize = 48;
 
-/// `dW += dyᵀ·x` of every job, on all threads.
+/// `dW (=|+=) dyᵀ·x` of every job, on all threads.
 pub fn backward_weights(jobs: Vec<WeightGradient<'_>>) {
     thread_local! {
         static ROWS: RefCell<PackedRows> = RefCell::default();
@@ -91,12 +93,13 @@ pub fn backward_weights(jobs: Vec<WeightGradient<'_>>) {
         let (rows, k) = (job.x.k(), job.x.columns());
         let n = job.d_weight.len() / k;
         for (i, chunk) in job.d_weight.chunks_mut(TASK_ROWS * k).enumerate() {
-            tasks.push((chunk, (job.d_y, rows, n), i * TASK_ROWS, job.x));
+            let start = if job.adds { Start::Stored } else { Start::Zero };
+            tasks.push((chunk, start, (job.d_y, rows, n), i * TASK_ROWS, job.x));
         }
     }
     tasks
         .into_par_iter()
-        .for_each(|(chunk, (d_y, rows, n), first, x)| {
+        .for_each(|(chunk, start, (d_y, rows, n), first, x)| {
             timed_task!("weight gradient");
             ROWS.with_borrow_mut(|packed| {
                 packed.set_operands(x.operands());
@@ -111,7 +114,7 @@ pub fn backward_weights(jobs: Vec<WeightGradient<'_>>) {
                         packed.pack_rounded(d_y.rows_from(first, here));
                     }
                 }
-                multiply(chunk, x.columns(), packed, x, Start::Stored);
+                multiply(chunk, x.columns(), packed, x, start);
             });
         });
 }
@@ -185,11 +188,11 @@ mod tests {
             let twice: Vec<f32> = d_x.iter().map(|d| d * 2.0).collect();
             backward_input(&mut d_x, &d_rows, &weight, true);
             assert_close(&d_x, &twice, 1e-5);
-            let (mut d_w, mut d_w_again) = (vec![0f32; n * k], vec![1f32; n * k]);
+            let (mut d_w, mut d_w_again) = (vec![f32::NAN; n * k], vec![1f32; n * k]);
             let x_columns = PackedColumns::new(Matrix::new(&x, rows, k));
             backward_weights(vec![
-                WeightGradient { d_weight: &mut d_w, d_y: Rows::F32(&d_y), x: &x_columns },
-                WeightGradient { d_weight: &mut d_w_again, d_y: Rows::F32(&d_y), x: &x_columns },
+                WeightGradient { d_weight: &mut d_w, adds: false, d_y: Rows::F32(&d_y), x: &x_columns },
+                WeightGradient { d_weight: &mut d_w_again, adds: true, d_y: Rows::F32(&d_y), x: &x_columns },
             ]);
             assert_gradient(&w, &d_w, 1e-3, |w| dot(&naive(&x, w, Some(&b), rows, k, n), &d_y));
             assert_close(&d_w_again, &d_w.iter().map(|d| d + 1.0).collect::<Vec<_>>(), 1e-5);
@@ -215,11 +218,13 @@ mod tests {
         backward_weights(vec![
             WeightGradient {
                 d_weight: &mut want,
+                adds: true,
                 d_y: Rows::F32(&d_y),
                 x: &columns,
             },
             WeightGradient {
                 d_weight: &mut got,
+                adds: true,
                 d_y: Rows::Bf16(&d_y_rounded),
                 x: &same,
             },

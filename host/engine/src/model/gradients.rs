@@ -19,13 +19,39 @@ use progtune_plugin_api::records::Part;
 /// The place of a gradient.
 pub(crate) enum Buffer {
     /// On the CPU, where kernels add to it.
-    Host(Vec<f32>),
+    Host(HostGradient),
     /// On the CPU, for a table of which few rows get a gradient in a step.
     Rows(RowGradient),
     /// On a device; `None` until the first gradient of a step.
     Device(Option<Tensor>),
     /// On a device, where the GPU path's kernels add to it.
     Gpu(Room),
+}
+
+/// A gradient on the CPU.
+pub(crate) struct HostGradient {
+    pub values: Vec<f32>,
+    /// Whether the gradient is zero, whatever the values are. The first product of a step replaces
+    /// them, so that memory is not written only to be read as zeros.
+    pub is_zero: bool,
+}
+
+impl HostGradient {
+    /// The gradient of `n` numbers before anything was added.
+    pub(crate) fn zero(n: usize) -> Self {
+        Self {
+            values: vec![0f32; n],
+            is_zero: true,
+        }
+    }
+
+    /// The values, for adding to them.
+    pub(crate) fn values(&mut self) -> &mut [f32] {
+        if std::mem::take(&mut self.is_zero) {
+            self.values.fill(0.0);
+        }
+        &mut self.values
+    }
 }
 
 /// The gradient of an embedding table, which is zero except in the rows that a batch read. The
@@ -116,7 +142,7 @@ impl Gradients {
             parameters.is_trainable(id).then(|| match info.shape[..] {
                 _ if !on_host => Buffer::Device(None),
                 [rows, columns] if table => Buffer::Rows(RowGradient::new(rows, columns)),
-                _ => Buffer::Host(vec![0f32; info.size()]),
+                _ => Buffer::Host(HostGradient::zero(info.size())),
             })
         };
         Self {
@@ -208,7 +234,7 @@ impl Gradients {
         match &mut self.buffers[id] {
             Some(Buffer::Host(buffer)) => {
                 self.reached[id] = true;
-                Some(buffer)
+                Some(buffer.values())
             }
             Some(Buffer::Rows(rows)) => {
                 self.reached[id] = true;
@@ -232,17 +258,20 @@ impl Gradients {
 
     /// Takes a trainable parameter's buffer out, so that several can be added to at a time.
     /// [`Gradients::put`] returns it.
-    pub fn take(&mut self, id: ParameterId) -> Option<Vec<f32>> {
-        self.host(id)?;
+    pub(crate) fn take(&mut self, id: ParameterId) -> Option<HostGradient> {
         match &mut self.buffers[id] {
-            Some(Buffer::Host(buffer)) => Some(std::mem::take(buffer)),
+            Some(Buffer::Host(buffer)) => {
+                self.reached[id] = true;
+                Some(std::mem::replace(buffer, HostGradient::zero(0)))
+            }
             _ => None,
         }
     }
 
-    /// Returns a buffer that [`Gradients::take`] took out.
-    pub fn put(&mut self, id: ParameterId, buffer: Vec<f32>) {
-        self.buffers[id] = Some(Buffer::Host(buffer));
+    /// Returns the values that [`Gradients::take`] took out, with what was added.
+    pub(crate) fn put(&mut self, id: ParameterId, values: Vec<f32>) {
+        let is_zero = false;
+        self.buffers[id] = Some(Buffer::Host(HostGradient { values, is_zero }));
     }
 
     /// Adds a gradient that candle computed. Nothing happens for a frozen parameter.
@@ -280,7 +309,7 @@ impl Gradients {
         }
         for (id, buffer) in self.buffers.iter_mut().enumerate() {
             match buffer {
-                Some(Buffer::Host(values)) => values.fill(0.0),
+                Some(Buffer::Host(gradient)) => gradient.is_zero = true,
                 Some(Buffer::Rows(rows)) => {
                     let all = rows.values.chunks_exact_mut(rows.columns.max(1));
                     for (row, touched) in all.zip(&mut rows.touched) {
@@ -306,9 +335,13 @@ impl Gradients {
     pub fn tensor(&self, id: ParameterId, parameters: &Parameters) -> Result<Option<Tensor>> {
         let shape = parameters.infos()[id].shape.as_slice();
         Ok(match &self.buffers[id] {
-            Some(Buffer::Host(buffer) | Buffer::Rows(RowGradient { values: buffer, .. })) => {
-                Some(Tensor::from_slice(buffer, shape, parameters.device())?)
+            Some(Buffer::Host(HostGradient { is_zero: true, .. })) => {
+                Some(parameters.variable(id).zeros_like()?)
             }
+            Some(
+                Buffer::Host(HostGradient { values, .. })
+                | Buffer::Rows(RowGradient { values, .. }),
+            ) => Some(Tensor::from_slice(values, shape, parameters.device())?),
             Some(Buffer::Device(gradient)) => gradient.clone(),
             Some(Buffer::Gpu(room)) => match &self.gpu {
                 Some(OnGpu { lane, sizes, .. }) => {

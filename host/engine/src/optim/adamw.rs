@@ -219,7 +219,9 @@ fn apply(
 ) -> Result<()> {
     match (gradient, moments) {
         (Buffer::Host(g), Moments::Host { m, v }) => {
-            update_host(parameters, id, |p| adamw::step(p, g, m, v, update))
+            update_host(parameters, id, |p| adamw::step(p, g.values(), m, v, update))?;
+            g.is_zero = true;
+            Ok(())
         }
         (Buffer::Rows(g), Moments::Rows { m, v, live }) => {
             let touched = live.iter_mut().zip(&g.touched);

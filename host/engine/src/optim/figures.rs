@@ -146,7 +146,7 @@ fn norms_here(parameters: &Parameters, gradients: &mut Gradients, blocks: usize)
     let mut by_block: Vec<Option<f64>> = vec![None; blocks];
     for id in parameters.trainable() {
         let squares = match gradients.buffer(id) {
-            Some(Buffer::Host(g)) => adamw::sum_of_squares(g),
+            Some(Buffer::Host(g)) => adamw::sum_of_squares(g.values()),
             Some(Buffer::Rows(g)) => adamw::sum_of_squares_rows(&g.values, &g.touched, g.columns),
             Some(Buffer::Device(Some(g))) => f64::from(g.sqr()?.sum_all()?.to_scalar::<f32>()?),
             _ => 0.0,

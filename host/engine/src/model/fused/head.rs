@@ -223,6 +223,7 @@ fn weight_gradient(
     let add = |d_weight: &mut [f32]| {
         backward_weights(vec![WeightGradient {
             d_weight,
+            adds: true,
             d_y: Rows::F32(d_y),
             x: &columns,
         }])

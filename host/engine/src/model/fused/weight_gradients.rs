@@ -5,7 +5,7 @@ use super::{block::ReadyBlock, groups::split, saved::BlockTape, tasks::Tasks};
 use crate::{
     error::Result,
     model::{
-        gradients::Gradients,
+        gradients::{Gradients, HostGradient},
         layout::Block,
         pass::Pass,
         per_linear::{LinearSite, PerLinear},
@@ -202,15 +202,19 @@ impl Kept {
             } else {
                 None
             };
+            let n = layer.in_dim * layer.out_dim;
+            let HostGradient { values, is_zero } = taken.unwrap_or_else(|| HostGradient::zero(n));
             work.push(Work {
                 site,
                 d_y: d_y.rows(),
                 input: packed.place_of(input, layer.in_dim, pass),
-                sum: taken.unwrap_or_else(|| vec![0f32; layer.in_dim * layer.out_dim]),
+                sum: values,
+                adds: !is_zero,
             });
         }
         let jobs = work.iter_mut().map(|work| WeightGradient {
             d_weight: &mut work.sum,
+            adds: work.adds,
             d_y: work.d_y,
             x: &packed.0[work.input].1,
         });
@@ -233,6 +237,8 @@ struct Work<'a> {
     /// The input's place in [`PackedInputs`].
     input: usize,
     sum: Vec<f32>,
+    /// Whether the gradient is added to the sum.
+    adds: bool,
 }
 
 /// The packed inputs of layers, by their address: layers with the same input share its packed form.
