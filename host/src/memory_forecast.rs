@@ -23,8 +23,8 @@
 //! and R = T otherwise. On these rows the tape holds queries, both normalised sums and the
 //! feed-forward part before its activation. It also holds attention's output where its dense layer
 //! is trained. Together that is 3·T·H + R·(3H + I + h + 2). A rewrite adds the values that its
-//! graph's backward reads. With `--precision bf16` the tape has half of this size, apart from the h +
-//! 2 numbers, the rewrites' values, and a block that computes first tokens only. So have packed
+//! graph's backward reads. With `--precision bf16` the tape has half of this size, apart from the
+//! h + 2 numbers, the rewrites' values, and a block that computes first tokens only. So have packed
 //! weights and all rows that weight gradients read.
 //!
 //! When the backward of block b runs, the tapes of b and of all blocks below it exist. The backward

@@ -118,7 +118,7 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Result<(), String> {
     check(&program)
 }
 
-/// Where the toolkit is if nothing else is said.
+/// The directory of the toolkit if no other is given.
 pub(crate) fn default_toolkit(root: &Path) -> PathBuf {
     root.join("target/cuda-toolkit")
 }

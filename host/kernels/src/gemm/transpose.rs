@@ -1,5 +1,5 @@
-//! Transposition of a few rows at a time, for packing operands whose rows lie across the inner loop.
-//! Called by [`super::pack`].
+//! Transposition of a few rows at a time, for packing operands whose rows lie across the inner
+//! loop. Called by [`super::pack`].
 #![allow(unsafe_code)]
 
 use crate::{

@@ -174,9 +174,7 @@ fn all_parameters_move_as_on_the_cpu() {
         let constants = device.put(&updates.each_ref().map(AdamWConstants::new));
         let arguments = [table.into(), constants.into(), clip_at.into()];
         device.run_plain(FILE, "adamw_step", adamw_blocks(chunks.len()), &arguments);
-        for (((cpu, g), update), there) in
-            cpu.iter_mut().zip(gradients).zip(&updates).zip(&there)
-        {
+        for (((cpu, g), update), there) in cpu.iter_mut().zip(gradients).zip(&updates).zip(&there) {
             step(&mut cpu.p, &g, &mut cpu.m, &mut cpu.v, update);
             cpu.assert_same(device, *there);
             assert!(device.get::<f32>(there.g).iter().all(|&g| g == 0.0));

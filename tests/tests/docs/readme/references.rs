@@ -20,7 +20,13 @@ use std::{
 };
 
 /// Flags in the documents that belong to cargo.
-const FLAGS_OF_CARGO: &[&str] = &["--release", "--workspace", "--features", "--matrix"];
+const FLAGS_OF_CARGO: &[&str] = &[
+    "--release",
+    "--workspace",
+    "--features",
+    "--matrix",
+    "--cuda",
+];
 
 /// The document whose command draws docs/plan.svg.
 const PICTURED: &str = "docs/plan.md";

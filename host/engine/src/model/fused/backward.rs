@@ -8,11 +8,13 @@ use super::{
     block::ReadyBlock,
     context::{Backward, BackwardPlace, FeedGradients, FeedTask, add_all, piece},
     groups::{rows_of, split},
+    kept_rows::Piece,
     partials::Partials,
-    saved::{BlockTape, FeedValues, Normalised, TapeRows, WholeRows},
+    saved::{FeedValues, Normalised},
     site,
+    tape::{BlockTape, TapeRows, WholeRows},
     tasks::Tasks,
-    weight_gradients::{Kept, KeptRows, Piece},
+    weight_gradients::{Kept, KeptRows},
 };
 use crate::{
     error::Result,

@@ -3,10 +3,11 @@
 
 use super::{
     block::ReadyBlock,
+    kept_rows::Piece,
     partials::Partials,
-    saved::{BlockTape, FeedTapes, FeedValues, Widths},
+    saved::{FeedTapes, FeedValues, Widths},
     site::{self, Place},
-    weight_gradients::Piece,
+    tape::BlockTape,
 };
 use crate::model::{
     pass::{BlockMode, Pass},

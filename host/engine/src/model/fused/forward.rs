@@ -9,10 +9,9 @@ use super::{
     feed_forward::FeedForwardRows,
     groups::{rows_of, split},
     half_rows::HalfRows,
-    saved::{
-        AttendTapes, Attended, BlockTape, Computed, Fed, FeedTapes, TapeRows, WholeRows, Widths,
-    },
+    saved::{AttendTapes, Attended, Computed, Fed, FeedTapes, Widths},
     site,
+    tape::{BlockTape, TapeRows, WholeRows},
     tasks::{AttendTask, Tasks},
 };
 use crate::{

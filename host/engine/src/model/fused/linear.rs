@@ -2,9 +2,9 @@
 //! programs. The tasks of a block call it.
 
 use super::{
+    kept_rows::Piece,
     partials::Partials,
     site::{self, Place, ReadyProgram, SiteTape},
-    weight_gradients::Piece,
 };
 use crate::{
     error::Result,

@@ -6,7 +6,7 @@ use super::{
     embeddings::{self, EmbeddingsTape},
     forward::forward as block_forward,
     head,
-    saved::BlockTape,
+    tape::BlockTape,
 };
 use crate::{
     batch::Batch,

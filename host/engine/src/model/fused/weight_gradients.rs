@@ -1,7 +1,12 @@
 //! The weight gradients of a block, which read all rows of a batch. The tasks of its backward keep
 //! rows for them, and all products are computed together. [`super::backward`] calls it.
 
-use super::{block::ReadyBlock, groups::split, saved::BlockTape, tasks::Tasks};
+use super::{
+    block::ReadyBlock,
+    kept_rows::{Piece, Room},
+    tape::BlockTape,
+    tasks::Tasks,
+};
 use crate::{
     error::Result,
     model::{
@@ -9,12 +14,10 @@ use crate::{
         layout::Block,
         pass::Pass,
         per_linear::{LinearSite, PerLinear},
-        scratch::{Buffer, Columns, Scratch},
+        scratch::Columns,
     },
 };
 use progtune_kernels::{
-    bf16::{Bf16, narrow},
-    gemm::Operands,
     linear::{Rows, WeightGradient, backward_weights},
     matrix::Matrix,
     timed,
@@ -29,59 +32,6 @@ pub(super) struct Kept {
     multiplied: PerLinear<Option<Room>>,
     h: Option<Room>,
     g: Option<Room>,
-}
-
-/// Room for rows, in the form in which products read them.
-enum Room {
-    F32(Buffer),
-    Bf16(Buffer<Bf16>),
-}
-
-impl Room {
-    fn new(rows: usize, columns: usize, scratch: &Scratch) -> Self {
-        match scratch.operands() {
-            Operands::F32 => Self::F32(scratch.rows(rows, columns)),
-            Operands::Bf16 => Self::Bf16(scratch.halves(rows, columns)),
-        }
-    }
-
-    /// The rows of each range; the ranges follow each other.
-    fn split(&mut self, ranges: Vec<Range<usize>>, columns: usize) -> Vec<Piece<'_>> {
-        let ranges = ranges.into_iter();
-        match self {
-            Self::F32(rows) => {
-                let pieces = split(rows, ranges, columns).into_iter();
-                pieces.map(Piece::F32).collect()
-            }
-            Self::Bf16(rows) => {
-                let pieces = split(rows, ranges, columns).into_iter();
-                pieces.map(Piece::Bf16).collect()
-            }
-        }
-    }
-
-    fn rows(&self) -> Rows<'_> {
-        match self {
-            Self::F32(rows) => Rows::F32(rows),
-            Self::Bf16(rows) => Rows::Bf16(rows),
-        }
-    }
-}
-
-/// Room for the rows of one task.
-pub(super) enum Piece<'a> {
-    F32(&'a mut [f32]),
-    Bf16(&'a mut [Bf16]),
-}
-
-impl Piece<'_> {
-    /// Keeps rows.
-    pub(super) fn keep(self, rows: &[f32]) {
-        match self {
-            Self::F32(kept) => kept.copy_from_slice(rows),
-            Self::Bf16(kept) => narrow(kept, rows),
-        }
-    }
 }
 
 /// One task's rows of [`Kept`].
