@@ -59,15 +59,28 @@ pub(crate) trait Half: Copy + Send + Sync {
 
 impl Half for f32 {
     fn pair_neighbours(to: &mut [f32], from: &[Self]) {
-        pair_neighbours(to, from);
+        #[cfg(target_arch = "x86_64")]
+        if level() == Level::Avx512Bf16 {
+            // SAFETY: the level was detected on this machine.
+            let done = unsafe { native::pair_neighbours(to, from) };
+            return neighbours(&mut to[done..], &from[2 * done..]);
+        }
+        neighbours(to, from);
     }
 
     fn pair_rows(to: &mut [f32], firsts: &[Self], seconds: &[Self]) {
-        pair_rows(to, firsts, seconds);
+        let (firsts, seconds) = (&firsts[..to.len()], &seconds[..to.len()]);
+        #[cfg(target_arch = "x86_64")]
+        if level() == Level::Avx512Bf16 {
+            // SAFETY: the level was detected on this machine; the slices have the same length.
+            let done = unsafe { native::pair_rows(to, firsts, seconds) };
+            return rows(&mut to[done..], &firsts[done..], &seconds[done..]);
+        }
+        rows(to, firsts, seconds);
     }
 
     fn pair_with_zeros(to: &mut [f32], firsts: &[Self]) {
-        pair_with_zeros(to, firsts);
+        with_zeros(to, firsts);
     }
 }
 
@@ -145,32 +158,6 @@ pub fn multiply_add(sum: f32, a: f32, b: f32) -> f32 {
     flush(first(a).mul_add(first(b), sum))
 }
 
-/// The pairs of neighbours in `from`; the last number of an odd count is paired with zero.
-pub fn pair_neighbours(to: &mut [f32], from: &[f32]) {
-    #[cfg(target_arch = "x86_64")]
-    if level() == Level::Avx512Bf16 {
-        // SAFETY: the level was detected on this machine.
-        let done = unsafe { native::pair_neighbours(to, from) };
-        return neighbours(&mut to[done..], &from[2 * done..]);
-    }
-    neighbours(to, from);
-}
-
-/// The pairs of the numbers of two rows, as many as `to` has room for.
-///
-/// # Panics
-/// If a row is shorter than `to`.
-pub fn pair_rows(to: &mut [f32], firsts: &[f32], seconds: &[f32]) {
-    let (firsts, seconds) = (&firsts[..to.len()], &seconds[..to.len()]);
-    #[cfg(target_arch = "x86_64")]
-    if level() == Level::Avx512Bf16 {
-        // SAFETY: the level was detected on this machine; the slices have the same length.
-        let done = unsafe { native::pair_rows(to, firsts, seconds) };
-        return rows(&mut to[done..], &firsts[done..], &seconds[done..]);
-    }
-    rows(to, firsts, seconds);
-}
-
 /// Rounds numbers, as many as `to` has room for.
 ///
 /// # Panics
@@ -211,7 +198,7 @@ fn join(first: Bf16, second: Bf16) -> f32 {
 }
 
 simd_fn! {
-    /// [`pair_neighbours`] of numbers that are rounded already.
+    /// [`Half::pair_neighbours`] of numbers that are rounded already.
     fn join_neighbours(to: &mut [f32], from: &[Bf16]) {
         let (pairs, rest) = from.as_chunks::<2>();
         for (to, [first, second]) in to.iter_mut().zip(pairs) {
@@ -224,7 +211,7 @@ simd_fn! {
 }
 
 simd_fn! {
-    /// [`pair_rows`] of numbers that are rounded already.
+    /// [`Half::pair_rows`] of numbers that are rounded already.
     fn join_rows(to: &mut [f32], firsts: &[Bf16], seconds: &[Bf16]) {
         for ((to, first), second) in to.iter_mut().zip(firsts).zip(seconds) {
             *to = join(*first, *second);
@@ -233,7 +220,7 @@ simd_fn! {
 }
 
 simd_fn! {
-    /// [`pair_with_zeros`] of numbers that are rounded already.
+    /// [`Half::pair_with_zeros`] of numbers that are rounded already.
     fn widen_bits(to: &mut [f32], firsts: &[Bf16]) {
         for (to, first) in to.iter_mut().zip(firsts) {
             *to = join(*first, Bf16(0));
@@ -242,7 +229,7 @@ simd_fn! {
 }
 
 simd_fn! {
-    /// [`pair_neighbours`] in integers.
+    /// [`Half::pair_neighbours`] in integers.
     fn neighbours(to: &mut [f32], from: &[f32]) {
         let (pairs, rest) = from.as_chunks::<2>();
         for (to, [first, second]) in to.iter_mut().zip(pairs) {
@@ -255,7 +242,7 @@ simd_fn! {
 }
 
 simd_fn! {
-    /// [`pair_rows`] in integers.
+    /// [`Half::pair_rows`] in integers.
     fn rows(to: &mut [f32], firsts: &[f32], seconds: &[f32]) {
         for ((to, first), second) in to.iter_mut().zip(firsts).zip(seconds) {
             *to = pair(*first, *second);
@@ -265,7 +252,7 @@ simd_fn! {
 
 simd_fn! {
     /// The numbers of a row, each paired with zero.
-    pub fn pair_with_zeros(to: &mut [f32], firsts: &[f32]) {
+    fn with_zeros(to: &mut [f32], firsts: &[f32]) {
         for (to, first) in to.iter_mut().zip(firsts) {
             *to = pair(*first, 0.0);
         }
@@ -379,12 +366,12 @@ mod tests {
             |pairs: &[f32]| -> Vec<u32> { pairs.iter().map(|pair| pair.to_bits()).collect() };
         let n = from.len().div_ceil(2);
         let (mut got, mut want) = (vec![0f32; n], vec![0f32; n]);
-        pair_neighbours(&mut got, &from);
+        Half::pair_neighbours(&mut got, &from);
         neighbours(&mut want, &from);
         assert_eq!(bits(&got), bits(&want));
         let (firsts, seconds) = from.split_at(from.len() / 2);
         let (mut got, mut want) = (vec![0f32; firsts.len()], vec![0f32; firsts.len()]);
-        pair_rows(&mut got, firsts, seconds);
+        Half::pair_rows(&mut got, firsts, seconds);
         rows(&mut want, firsts, seconds);
         assert_eq!(bits(&got), bits(&want));
         let (mut got, mut want) = (vec![Bf16(0); from.len()], vec![Bf16(0); from.len()]);
@@ -412,25 +399,25 @@ mod tests {
         };
         assert_eq!(
             pairs(51, &|to| Half::pair_neighbours(to, &kept)),
-            pairs(51, &|to| pair_neighbours(to, &from))
+            pairs(51, &|to| Half::pair_neighbours(to, &from))
         );
         assert_eq!(
             pairs(50, &|to| Half::pair_rows(to, &kept, &kept[51..])),
-            pairs(50, &|to| pair_rows(to, &from, &from[51..]))
+            pairs(50, &|to| Half::pair_rows(to, &from, &from[51..]))
         );
         assert_eq!(
             pairs(101, &|to| Half::pair_with_zeros(to, &kept)),
-            pairs(101, &|to| pair_with_zeros(to, &from))
+            pairs(101, &|to| Half::pair_with_zeros(to, &from))
         );
     }
 
     #[test]
     fn pairs_hold_two_numbers() {
         let mut to = [f32::NAN; 3];
-        pair_neighbours(&mut to, &[1.0, 2.0, 3.0, 4.0, 5.0]);
+        Half::pair_neighbours(&mut to, &[1.0, 2.0, 3.0, 4.0, 5.0]);
         let seen: Vec<[f32; 2]> = to.iter().map(|&p| [first(p), second(p)]).collect();
         assert_eq!(seen, [[1.0, 2.0], [3.0, 4.0], [5.0, 0.0]]);
-        pair_rows(&mut to, &[1.0, 2.0, 3.0], &[4.0, 5.0, 6.0]);
+        Half::pair_rows(&mut to, &[1.0, 2.0, 3.0], &[4.0, 5.0, 6.0]);
         assert_eq!((first(to[2]), second(to[2])), (3.0, 6.0));
         assert_eq!(multiply_add(0.5, pair(2.0, 3.0), pair(10.0, 100.0)), 320.5);
     }
